@@ -65,7 +65,7 @@ def _from_array(samples: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
         raise InputError(f"audio samples: the sample rate must be positive, got {rate}")
     if np.issubdtype(samples.dtype, np.integer):
         samples = samples / float(np.iinfo(samples.dtype).max + 1)
-    return samples.reshape(len(samples), -1).astype(np.float32), int(rate)
+    return (samples[:, None] if samples.ndim == 1 else samples).astype(np.float32), int(rate)
 
 
 def _decode(path: Path) -> tuple[np.ndarray, int]:

@@ -1,0 +1,147 @@
+"""Door: `python -m diffspeaker3d.animate audio=speech.wav out=speech.mp4`."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, ListConfig
+
+from diffspeaker3d.audio import AUDIO_SUFFIXES
+from diffspeaker3d.config import door
+from diffspeaker3d.errors import InputError
+
+if TYPE_CHECKING:
+    from diffspeaker3d.animation import Animation
+    from diffspeaker3d.pipeline import SpeechAnimator
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One sound file and the files to make of it."""
+
+    audio: Path
+    outputs: tuple[str, ...]
+
+
+@door("animate")
+def main(cfg: DictConfig) -> None:
+    jobs = plan_jobs(cfg.audio, cfg.out, cfg.formats)
+
+    from diffspeaker3d.pipeline import SpeechAnimator, set_threads
+
+    set_threads(cfg.threads)
+    animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device)
+    options = animator.options(style=_plain(cfg.style), template=cfg.template, seed=cfg.seed, steps=cfg.steps, fps=cfg.fps)
+    failures = [message for job in jobs if (message := run_job(job, animator, options, cfg, len(jobs) > 1))]
+    if failures:
+        raise InputError(failures[0] if len(jobs) == 1 else f"{len(failures)} of {len(jobs)} failed: {'; '.join(failures)}")
+
+
+def run_job(job: Job, animator: SpeechAnimator, options: dict[str, Any], cfg: DictConfig, one_of_many: bool) -> str | None:
+    """Animate one file and write its outputs; of many, a bad one is reported and the others go on."""
+    try:
+        animation = animator(job.audio, **options)
+        for output in job.outputs:
+            write(animation, output, cfg)
+            log.info("%s: %d frames at %g fps", output, len(animation), animation.fps)
+    except InputError as error:
+        if not one_of_many:
+            raise
+        log.warning("%s", error)
+        return str(error)
+    return None
+
+
+def write(animation: Animation, output: str, cfg: DictConfig) -> None:
+    """One output; pictures take the rendering options."""
+    from diffspeaker3d.export import save
+
+    if output.endswith(".mp4"):
+        from diffspeaker3d.rendering import RenderOptions
+
+        save(animation, output, options=RenderOptions(size=(cfg.size, cfg.size), renderer=cfg.renderer))
+    else:
+        save(animation, output)
+
+
+def plan_jobs(audio: Any, out: Any, formats: Any) -> list[Job]:
+    """What to read and what to write, checked before any work.
+
+    Args:
+        audio: a path, a list of paths, a folder, or a glob.
+        out: a path with a known suffix, a list of them, or a folder.
+        formats: suffixes to write into a folder, without dot.
+
+    Raises:
+        InputError: nothing to read, unknown suffixes, or outputs that would fall on each other.
+    """
+    from diffspeaker3d.export import check_writable, output_suffix
+
+    files = find_audio(audio)
+    outputs = _as_list(out)
+    if len(outputs) == 1 and (formats or not _looks_like_file(outputs[0])):
+        suffixes = [str(f).lstrip(".") for f in _as_list(formats or "mp4")]
+        jobs = [Job(f, tuple(str(Path(outputs[0]) / f"{f.stem}.{suffix}") for suffix in suffixes)) for f in files]
+        stems = [f.stem for f in files]
+        if len(set(stems)) < len(stems):
+            twice = next(s for s in stems if stems.count(s) > 1)
+            raise InputError(f"audio: two inputs are named {twice}, so their outputs in {outputs[0]} would collide; rename one")
+    elif len(files) > 1:
+        raise InputError(f"out={outputs[0]}: {len(files)} sound files need a folder; give out=FOLDER formats=[mp4,glb]")
+    else:
+        jobs = [Job(files[0], tuple(outputs))]
+    for job in jobs:
+        for output in job.outputs:
+            output_suffix(output)
+            if Path(output).resolve() == job.audio.resolve():
+                raise InputError(f"out={output}: would overwrite the sound it is made from; choose another name")
+            check_writable(output)
+    return jobs
+
+
+def find_audio(audio: Any) -> list[Path]:
+    """Sound files named by a path, a list, a folder or a glob, in sorted order within each."""
+    files: list[Path] = []
+    for entry in _as_list(audio):
+        path = Path(entry).expanduser()
+        if path.is_dir():
+            found = sorted(p for p in path.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES)
+            if not found:
+                raise InputError(f"{path}: the folder holds no sound; known: {' '.join(sorted(AUDIO_SUFFIXES))}")
+            files += found
+        elif glob.has_magic(entry) and not path.exists():
+            found = sorted(Path(p) for p in glob.glob(str(path), recursive=True))
+            if not found:
+                raise InputError(f"{entry}: no file matches; check the pattern and quote it for the shell")
+            files += found
+        elif not path.exists():
+            raise InputError(f"{path}: no such file; check the path")
+        else:
+            files.append(path)
+    return files
+
+
+def _as_list(value: Any) -> list[str]:
+    values = [str(v) for v in value] if isinstance(value, list | tuple | ListConfig) else [str(value)]
+    if not values or not all(values):
+        raise InputError("audio and out must each name at least one path")
+    return values
+
+
+def _looks_like_file(path: str) -> bool:
+    return "://" in path or bool(Path(path).suffix)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, ListConfig) else value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
