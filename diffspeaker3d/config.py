@@ -35,7 +35,16 @@ def door(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[
     """
 
     def wrap(main: Callable[[DictConfig], None]) -> Callable[[], None]:
-        command = hydra.main(config_path=str(CONF_DIR), config_name=config_name, version_base="1.3")(main)
+        @functools.wraps(main)
+        def job(cfg: DictConfig) -> None:
+            try:  # in here, because hydra announces every exception that leaves a job
+                main(cfg)
+            except InputError as error:
+                _refuse(str(error), EXIT_BAD_INPUT)
+            except MissingMandatoryValue as error:
+                _refuse(f"{error.full_key or error.key}: is needed; give {error.full_key or error.key}=...", EXIT_BAD_INPUT)
+
+        command = hydra.main(config_path=str(CONF_DIR), config_name=config_name, version_base="1.3")(job)
 
         @functools.wraps(main)
         def run() -> None:
@@ -43,10 +52,6 @@ def door(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[
             logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
             try:
                 command()
-            except InputError as error:
-                _refuse(str(error), EXIT_BAD_INPUT)
-            except MissingMandatoryValue as error:
-                _refuse(f"{error.full_key or error.key}: is needed; give {error.full_key or error.key}=...", EXIT_BAD_INPUT)
             except (HydraException, OmegaConfBaseException) as error:
                 _refuse(_configuration_error(error), EXIT_BAD_INPUT)
             except KeyboardInterrupt:
