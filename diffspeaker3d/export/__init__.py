@@ -21,6 +21,7 @@ from diffspeaker3d.export.npz import load_animation as load_animation
 # suffix -> (module, what it is good for); modules load when used
 FORMATS: Mapping[str, tuple[str, str]] = MappingProxyType({
     ".npz": ("npz", "motion file, exact, reopens here"),
+    ".mp4": ("mp4", "video with sound"),
     ".glb": ("glb", "morph targets for web, Blender, Unreal, Unity"),
     ".gltf": ("glb", "the same as text"),
 })  # fmt: skip

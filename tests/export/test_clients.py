@@ -1,0 +1,53 @@
+"""Foreign readers: the Khronos validator, three.js. Run by `make test-clients`, which installs them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from diffspeaker3d.animation import Animation
+from diffspeaker3d.export import save
+from diffspeaker3d.export.mesh import metres_per_unit
+from diffspeaker3d.export.morphs import find_morphs
+
+CLIENTS = Path(__file__).resolve().parents[1] / "clients"
+pytestmark = pytest.mark.clients
+
+
+def node(script: str, *arguments: str | Path) -> dict[str, Any]:
+    """Run a script of tests/clients and return the JSON of its last line."""
+    if shutil.which("node") is None or not (CLIENTS / "node_modules").is_dir():
+        pytest.skip("needs node and `npm install` in tests/clients: run make test-clients")
+    done = subprocess.run(["node", script, *map(str, arguments)], cwd=CLIENTS, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+def expectation(animation: Animation, path: Path) -> Path:
+    """Five frames in metres for a client to compare with."""
+    frames = np.unique(np.linspace(0, len(animation) - 1, 5).round().astype(int))
+    scale = metres_per_unit(animation.topology)
+    vertices = {str(t): (np.asarray(animation.vertices[int(t)]) * scale).reshape(-1).tolist() for t in frames}
+    path.write_text(json.dumps({"fps": animation.fps, "frames": vertices}))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".glb", ".gltf"])
+@pytest.mark.parametrize("which", ["shaped", "free", "still"])
+def test_gltf_in_the_khronos_validator_and_three_js(which: str, suffix: str, shaped: Animation, free: Animation, tmp_path: Path) -> None:
+    still = Animation(np.repeat(free.template[None], 3, 0), 30.0, free.topology, free.template)
+    animation = {"shaped": shaped, "free": free, "still": still}[which]
+    save(animation, tmp_path / f"a{suffix}")
+    result = node("gltf.mjs", tmp_path / f"a{suffix}", expectation(animation, tmp_path / "expected.json"))
+    assert result["issues"] == [0, 0, 0, 0], result["messages"]
+    morphs = find_morphs(animation)
+    assert result["deviation"] < 1e-5 + morphs.max_error * metres_per_unit(animation.topology)
+    assert result["vertices"] == animation.topology.num_vertices and result["skinned"]
+    assert result["names"] == list(morphs.names)
