@@ -1,0 +1,185 @@
+"""Clips as tensors: a prepared corpus read item by item, cropped, augmented and padded into batches.
+
+Nothing is kept between items: motion is memory-mapped, audio is read from the crop on, so memory does not grow with the
+corpus. What an item holds follows from (seed, epoch, clip) alone, not from workers, order or what was drawn before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from diffspeaker3d.audio import SAMPLE_RATE, num_motion_frames
+from diffspeaker3d.data.corpus import ClipRecord, Corpus, style_matrix
+from diffspeaker3d.data.synthetic.phones import Phone
+from diffspeaker3d.errors import InputError
+
+NO_LABEL = -100  # viseme of padding and of clips without phones: what torch's cross entropy ignores
+
+Augment = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, float]]
+"""(waveform (N,), rng) -> (waveform (N',), time_scale): time_scale is new duration over old, e.g. 1.1 is slower speech."""
+
+Label = Callable[[Sequence[Phone], int, float], np.ndarray]
+"""(phones, num_frames, fps) -> labels (T,) int64, e.g. data.synthetic.phones.viseme_frames."""
+
+
+class Draw(NamedTuple):
+    """A clip in an epoch: the key that makes random crops and augmentation differ between epochs and repeat exactly."""
+
+    epoch: int
+    clip: int
+
+
+class ClipDataset(Dataset[dict]):
+    """Clips of a corpus' splits as dictionaries of arrays; see `collate` for the names.
+
+    Args:
+        corpus: a prepared corpus.
+        splits: names of the splits, e.g. ("train",).
+        crop_seconds: longest piece, s; a longer clip is cropped at random, audio and motion at the same instants.
+        seed: of crops and augmentation.
+        augment: changes the waveform; motion and labels follow its time scale.
+        label: makes frame labels from phone times, where the corpus has them.
+
+    Raises:
+        InputError: the corpus has no clip in these splits.
+    """
+
+    def __init__(
+        self, corpus: Corpus, splits: Sequence[str], *, crop_seconds: float | None = None, seed: int = 0,
+        augment: Augment | None = None, label: Label | None = None,
+    ) -> None:  # fmt: skip
+        self.corpus = corpus
+        self.clips = corpus.split(*splits)
+        if not self.clips:
+            known = ", ".join(sorted({clip.split for clip in corpus.clips})) or "none"
+            raise InputError(f"{corpus.root}: no clip in split {'+'.join(splits)}; splits with clips: {known}")
+        self.crop_frames = None if crop_seconds is None else max(1, round(crop_seconds * corpus.fps))
+        self.seed, self.augment, self.label = seed, augment, label
+        self.styles = style_matrix(corpus, self.clips)
+        self.subjects = tuple(dict.fromkeys(clip.subject for clip in corpus.clips))
+        """Who `template_index` counts: every subject of the corpus in manifest order, the same for every split."""
+        self.templates = corpus.topology.templates if corpus.motion == "vertices" else {}
+        if missing := [s for s in {c.subject for c in self.clips} if corpus.motion == "vertices" and s not in self.templates]:
+            raise InputError(f"{corpus.root}: topology {corpus.topology_name} has no template of {sorted(missing)[0]}; prepare the corpus again")
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, key: int | Draw) -> dict:
+        """One clip as arrays: waveform (N,), motion (T, D), style (S,), viseme (T,) or None, and who and what it is."""
+        epoch, index = key if isinstance(key, Draw) else (0, key)
+        clip = self.clips[index]
+        rng = np.random.default_rng((self.seed, epoch, index))
+        start, stop = self._crop(clip, rng)
+        waveform = self._waveform(clip, start, stop)
+        motion = self._motion(clip, start, stop)
+        viseme = self._viseme(clip, start, stop)
+        if self.augment is not None:
+            waveform, motion, viseme = self._augmented(waveform, motion, viseme, rng)
+        return {
+            "waveform": waveform, "motion": motion, "style": self.styles[index], "viseme": viseme,
+            "template_index": self.subjects.index(clip.subject), "subject": clip.subject, "clip": clip.id,
+        }  # fmt: skip
+
+    def _crop(self, clip: ClipRecord, rng: np.random.Generator) -> tuple[int, int]:
+        """First and last (exclusive) motion frame of the piece."""
+        if self.crop_frames is None or clip.num_frames <= self.crop_frames:
+            return 0, clip.num_frames
+        start = int(rng.integers(clip.num_frames - self.crop_frames + 1))
+        return start, start + self.crop_frames
+
+    def _waveform(self, clip: ClipRecord, start: int, stop: int) -> np.ndarray:
+        """Exactly the samples of frames [start, stop): where the sound is shorter than the motion, silence follows."""
+        first, count = round(start / self.corpus.fps * SAMPLE_RATE), num_samples_of(stop - start, self.corpus.fps)
+        path = self.corpus.audio_path(clip)
+        try:
+            samples, _ = soundfile.read(path, frames=count, start=min(first, clip.num_samples), dtype="float32")
+        except soundfile.LibsndfileError as error:
+            raise InputError(f"{path}: cannot be read ({error}); prepare the corpus again") from error
+        return np.pad(samples, (0, count - len(samples)))
+
+    def _motion(self, clip: ClipRecord, start: int, stop: int) -> np.ndarray:
+        motion = np.array(self.corpus.load_motion(clip)[start:stop], np.float32)
+        if self.corpus.motion == "vertices":
+            motion -= self.templates[clip.subject].reshape(1, -1)
+        return motion
+
+    def _viseme(self, clip: ClipRecord, start: int, stop: int) -> np.ndarray | None:
+        path = self.corpus.phones_path(clip)
+        if self.label is None or not path.is_file():
+            return None
+        return self.label(read_phones(path), clip.num_frames, self.corpus.fps)[start:stop]
+
+    def _augmented(
+        self, waveform: np.ndarray, motion: np.ndarray, viseme: np.ndarray | None, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """The changed sound, and the motion (linearly) and labels (nearest) at the instants its frames come from."""
+        assert self.augment is not None
+        waveform, time_scale = self.augment(waveform, rng)
+        num_frames = max(1, num_motion_frames(len(waveform), SAMPLE_RATE, self.corpus.fps))
+        waveform = np.asarray(waveform, np.float32)[: num_samples_of(num_frames, self.corpus.fps)]
+        if time_scale == 1.0 and num_frames == len(motion):
+            return waveform, motion, viseme
+        source = np.minimum(np.arange(num_frames) / time_scale, len(motion) - 1)
+        low = source.astype(np.int64)
+        high = np.minimum(low + 1, len(motion) - 1)
+        weight = (source - low).astype(np.float32)[:, None]
+        viseme = None if viseme is None else viseme[np.rint(source).astype(np.int64)]
+        return waveform, motion[low] + weight * (motion[high] - motion[low]), viseme
+
+
+def num_samples_of(num_frames: int, fps: float) -> int:
+    """The shortest sound, in samples, that `audio.num_motion_frames` counts as `num_frames` motion frames."""
+    return math.ceil(num_frames * SAMPLE_RATE / fps - 1e-6)
+
+
+def read_phones(path: Path) -> list[Phone]:
+    """Phone times of a prepared clip, seconds."""
+    with np.load(path, allow_pickle=False) as data:
+        return [Phone(str(n), float(a), float(b)) for n, a, b in zip(data["names"], data["start"], data["end"], strict=True)]
+
+
+def collate(items: Sequence[dict]) -> dict:
+    """Clips to a batch, zero-padded to the longest.
+
+    Returns:
+        dict: `waveform` (B, N) float32 at 16 kHz, `num_samples` (B,), `motion` (B, T, D) float32 (displacements from the
+        subject's template in the topology's unit, or controls), `num_frames` (B,), `frame_mask` (B, T) bool, True = real,
+        `style` (B, S) float32, `template_index` (B,), `viseme` (B, T) int64 (NO_LABEL where nothing is known; absent
+        when no clip has phones), and the lists `subject` and `clip`.
+    """
+    num_samples = torch.tensor([len(item["waveform"]) for item in items])
+    num_frames = torch.tensor([len(item["motion"]) for item in items])
+    longest = int(num_frames.max())
+    batch = {
+        "waveform": _padded([item["waveform"] for item in items], int(num_samples.max()), 0.0),
+        "num_samples": num_samples,
+        "motion": _padded([item["motion"] for item in items], longest, 0.0),
+        "num_frames": num_frames,
+        "frame_mask": torch.arange(longest) < num_frames[:, None],
+        "style": torch.from_numpy(np.stack([item["style"] for item in items])),
+        "template_index": torch.tensor([item["template_index"] for item in items]),
+        "subject": [item["subject"] for item in items],
+        "clip": [item["clip"] for item in items],
+    }
+    if any(item["viseme"] is not None for item in items):
+        unknown = np.full(longest, NO_LABEL)
+        labels = [unknown if item["viseme"] is None else item["viseme"] for item in items]
+        batch["viseme"] = _padded(labels, longest, NO_LABEL)
+    return batch
+
+
+def _padded(arrays: Sequence[np.ndarray], length: int, value: float) -> Tensor:
+    padded = torch.full((len(arrays), length, *arrays[0].shape[1:]), value, dtype=torch.from_numpy(arrays[0]).dtype)
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = torch.from_numpy(array)
+    return padded
