@@ -21,9 +21,14 @@ from diffspeaker3d.export.npz import load_animation as load_animation
 # suffix -> (module, what it is good for); modules load when used
 FORMATS: Mapping[str, tuple[str, str]] = MappingProxyType({
     ".npz": ("npz", "motion file, exact, reopens here"),
+    ".npy": ("npy", "bare vertices, with a json beside"),
     ".mp4": ("mp4", "video with sound"),
     ".glb": ("glb", "morph targets for web, Blender, Unreal, Unity"),
     ".gltf": ("glb", "the same as text"),
+    ".csv": ("livelink_csv", "ARKit curves as Live Link Face records them"),
+    ".json": ("audio2face", "ARKit curves as Audio2Face exports them"),
+    ".pc2": ("point_cache", "point cache for 3ds Max and Blender, with an obj beside"),
+    ".mdd": ("point_cache", "point cache for Blender and Houdini, with an obj beside"),
 })  # fmt: skip
 # scheme -> module with stream(animation, url)
 STREAMS: Mapping[str, str] = MappingProxyType({})
