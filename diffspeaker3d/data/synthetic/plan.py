@@ -60,12 +60,12 @@ def plan_clip(
     style = draw_style(rng)
     known, unknown = (subjects[:-2], subjects[-2:]) if len(subjects) > 4 else (subjects, subjects)
     heads = unknown if split == "test" else known
-    subject = heads[rng.integers(len(heads))]
+    subject = heads[int(rng.integers(len(heads)))]
     kind = list(KINDS)[rng.choice(len(KINDS), p=list(KINDS.values()))]
     texts = _texts(kind, split, rng)
     clip_seed = int(rng.integers(2**31))
     if not texts:
-        background = BACKGROUNDS[rng.integers(len(BACKGROUNDS))]
+        background = BACKGROUNDS[int(rng.integers(len(BACKGROUNDS)))]
         duration = round(float(rng.uniform(2.0, 5.0)), 3)
         return ClipPlan(
             f"{background}-{index:05d}",
