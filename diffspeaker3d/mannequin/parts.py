@@ -1,0 +1,102 @@
+"""What is not skin: eyeballs, teeth, tongue and brows. Each part is a small grid of its own, in cm, for the left side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from diffspeaker3d.mannequin.form import EYE, EYE_RADIUS, MOUTH_Y, front_z
+
+LIP_Z = 9.30  # z of the contact line in the middle of the mouth, about; the teeth stand behind it
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the head.
+
+    Attributes:
+        vertices (array (V, 3)): cm.
+        faces (array (F, 3)): counter-clockwise seen from outside.
+        colors (array (V, 3)): sRGB 0..255.
+        groups: named index sets inside the part.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    colors: np.ndarray
+    groups: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def mirrored(self) -> Part:
+        """The same part on the other side, in the same vertex order."""
+        return Part(self.vertices * [-1, 1, 1], self.faces[:, ::-1].copy(), self.colors, self.groups)
+
+
+def grid_faces(rows: int, columns: int, closed: bool = False) -> np.ndarray:
+    """Triangles over a (rows, columns) grid of vertices; `closed` joins the last row to the first."""
+    row, column = np.meshgrid(np.arange(rows if closed else rows - 1), np.arange(columns - 1), indexing="ij")
+    a = (row * columns + column).ravel()
+    b = (((row + 1) % rows) * columns + column).ravel()
+    return np.concatenate([np.stack([a, b, b + 1], 1), np.stack([a, b + 1, a + 1], 1)])
+
+
+def eyeball() -> Part:
+    """Left eyeball: rings of constant angle from the pupil's centre, edges doubled where the colour changes."""
+    rings = np.array([0.0, 0.09, 0.165, 0.195, 0.27, 0.36, 0.41, 0.455, 0.50, 0.62, 0.80, 1.0, 1.25, 1.55, 1.9])
+    tones = np.array(
+        [[26, 22, 22]] * 3 + [[104, 88, 72], [122, 104, 84], [108, 92, 76], [70, 60, 52], [70, 60, 52]] + [[232, 226, 216]] * 7
+    )
+    turns = np.arange(32) / 32 * 2 * np.pi
+    turn, angle = np.meshgrid(turns, rings, indexing="ij")
+    points = np.stack([np.sin(angle) * np.cos(turn), np.sin(angle) * np.sin(turn), np.cos(angle)], -1).reshape(-1, 3)
+    colors = np.tile(tones, (len(turns), 1))
+    return Part(EYE + EYE_RADIUS * points, grid_faces(len(turns), len(rings), closed=True)[:, ::-1].copy(), colors)
+
+
+def teeth(upper: bool) -> Part:
+    """One row of teeth as a scalloped band along a parabola, from gum to edge to back, both sides at once."""
+    x = np.linspace(-2.0, 2.0, 45)
+    width = 0.66 if upper else 0.50
+    scallop = np.abs(np.cos(np.pi * x / width)) ** 0.6
+    front = LIP_Z - (0.50 if upper else 0.72) - 0.40 * x**2 * (1.0 if upper else 1.06)
+    sign = 1.0 if upper else -1.0
+    edge = MOUTH_Y + (-0.17 if upper else -0.24) + sign * 0.05 * np.abs(x)
+    # (height above the edge, depth behind the front): gum, neck, belly, edge, back
+    profile = ((1.05, 0.22), (0.75, 0.05), (0.35, 0.0), (0.06, 0.06), (0.0, 0.14), (0.10, 0.24), (0.80, 0.45))
+    points = [
+        np.stack([x, edge + sign * (rise + 0.06 * (1 - scallop) * (rise < 0.2)), front - back - 0.10 * (1 - scallop)], 1)
+        for rise, back in profile
+    ]
+    vertices = np.stack(points, 1).reshape(-1, 3)
+    colors = np.tile(np.array([[176, 112, 100], [226, 214, 194]] + [[236, 227, 208]] * 5), (len(x), 1))
+    faces = grid_faces(len(x), len(profile))
+    return Part(vertices, faces[:, ::-1].copy() if upper else faces, colors)
+
+
+def tongue() -> Part:
+    """The tongue, a flattened tapering body with a groove, tip to the front; `groups["reach"]` is no index but 0..1."""
+    around, along = np.arange(20) / 20 * 2 * np.pi, np.linspace(0, 1, 15)
+    turn, reach = np.meshgrid(around, along, indexing="ij")
+    width = 1.45 * np.sqrt(np.maximum(1 - reach**5, 0))
+    height = 0.42 * np.sqrt(np.maximum(1 - reach**4, 0))
+    groove = 0.14 * (np.sin(turn) > 0) * np.exp(-((np.cos(turn) / 0.3) ** 2)) * height / 0.42
+    x = width * np.cos(turn)
+    y = MOUTH_Y - 0.80 + 0.30 * np.sin(np.pi * reach) + height * np.sin(turn) - groove
+    z = LIP_Z - 4.6 + 3.45 * np.sin(reach * np.pi / 2)
+    vertices = np.stack([x, y, z], -1).reshape(-1, 3)
+    colors = np.tile(np.array([[178, 104, 98]]), (len(vertices), 1))
+    return Part(vertices, grid_faces(len(around), len(along), closed=True), colors)
+
+
+def brow() -> Part:
+    """Left brow: a low ridge of clay on the skin, thick towards the nose and running out over the temple."""
+    t = np.linspace(0, 1, 24)
+    x = 1.25 + 3.75 * t
+    y = 1.72 + 0.55 * np.sin(np.pi * np.clip(0.10 + 0.78 * t, 0, 1)) - 0.22 * t**3
+    half_width = 0.30 * (1 - 0.80 * t**1.7) * (1 - 0.55 * np.exp(-t / 0.05))
+    across = np.linspace(-1, 1, 7)
+    xy = np.stack([np.repeat(x, 7), (y[:, None] + half_width[:, None] * across).ravel()], 1)
+    ridge = (0.14 * np.sqrt(np.maximum(1 - across**2, 0)) - 0.03)[None, :] * (half_width / 0.30)[:, None] ** 0.5
+    vertices = np.concatenate([xy, (front_z(xy) + ridge.ravel())[:, None]], 1)
+    colors = np.tile(np.array([[112, 86, 72]]), (len(vertices), 1))
+    return Part(vertices, grid_faces(len(t), len(across)), colors)

@@ -1,0 +1,146 @@
+"""The designed edge loops: half rings around the mouth, full rings around the left eye, half rings down the neck.
+
+Everywhere else the skin is triangulated freely; these rings are where the face has to open, close and fold.
+A mouth ring runs from the top centre (phi = 90 degrees) over the corner (0) to the bottom centre (-90), so entry i and
+entry -1 - i are the upper and lower partner. An eye ring starts at the outer corner and runs over the upper lid.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from diffspeaker3d.mannequin.form import EYE, EYE_RADIUS, MOUTH_Y, front_z, head_distance, smooth_min
+
+PHI = np.linspace(np.pi / 2, -np.pi / 2, 31)  # mouth ring parameter
+THETA = np.arange(36) / 36 * 2 * np.pi  # eye ring parameter
+MOUTH_RINGS = (
+    "mouth_outer", "mouth_near", "lip_border", "lip_body", "lip_inner", "lip_contact", "bag_front", "bag_teeth",
+    "bag_middle", "bag_back",
+)  # fmt: skip
+EYE_RINGS = (
+    "socket_outer", "socket_near", "lid_fold", "lid_crease", "lid_skin", "lid_edge", "lid_inner", "lid_back",
+)  # fmt: skip
+LIP_GAP = 0.02  # cm between closed lips
+HALF_WIDTH = 2.30  # cm from the middle of the mouth to a corner
+OUTER = (HALF_WIDTH + 0.9, 1.50, 1.85)  # semi-axes of the outermost mouth ring: sideways, up, down
+SOCKET = (2.36, 1.72, 1.72)  # semi-axes of the outermost eye ring: sideways, up, down
+NECK_Y = -13.6  # where free triangulation ends and neck rings begin
+
+
+def lip_line(x: np.ndarray) -> np.ndarray:
+    """Height (N,) of the meeting line of the lips above MOUTH_Y: a soft bow with corners that hint at a smile."""
+    return -0.05 * np.exp(-((x / 0.55) ** 2)) + 0.06 * (x / HALF_WIDTH) ** 4 - 0.01
+
+
+def _mouth_ring(
+    width: float, up: float, down: float, lift: tuple[float, float, float], bow: float = 0.0, line: float = 1.0
+) -> np.ndarray:
+    """One half ring (31, 3). `lift`: z above the form at the top, the bottom and the corner."""
+    cosine, sine = np.maximum(np.cos(PHI), 0.0), np.sin(PHI)
+    upper = PHI > 0
+    x = width * cosine
+    x[np.abs(x) < 1e-9] = 0
+    y = np.where(upper, up, down) * sine + line * lip_line(x)
+    y = y + upper * bow * (0.6 * np.exp(-(((x - 0.62) / 0.40) ** 2)) - np.exp(-((x / 0.40) ** 2)))
+    y = y + MOUTH_Y
+    z = front_z(np.stack([x, y], 1))
+    middle = np.abs(sine) ** 0.8
+    z = z + np.where(upper, lift[0], lift[1]) * middle + lift[2] * (1 - middle)
+    return np.stack([x, y, z], 1)
+
+
+def mouth_rings() -> dict[str, np.ndarray]:
+    """Mouth rings (31, 3) by name: skin, lips, the contact line, and the bag behind it."""
+    rings = {
+        "mouth_outer": _mouth_ring(*OUTER, (0.0, 0.0, 0.0), line=0.0),
+        "mouth_near": _mouth_ring(HALF_WIDTH + 0.42, 1.08, 1.36, (0.03, -0.06, -0.02), 0.05, 0.4),
+        "lip_border": _mouth_ring(HALF_WIDTH + 0.11, 0.80, 1.02, (0.16, 0.10, 0.0), 0.14),
+        "lip_body": _mouth_ring(HALF_WIDTH + 0.04, 0.52, 0.68, (0.42, 0.44, -0.04), 0.09),
+        "lip_inner": _mouth_ring(HALF_WIDTH, 0.22, 0.30, (0.40, 0.43, -0.10), 0.02),
+        "lip_contact": _mouth_ring(HALF_WIDTH - 0.06, LIP_GAP / 2, LIP_GAP / 2, (0.10, 0.10, -0.18)),
+    }
+    lip_z = rings["lip_contact"][:, 2]
+    for name, width, up, down, depth in (
+        ("bag_front", 2.26, 0.26, 0.32, 0.32), ("bag_teeth", 2.38, 0.95, 1.05, 0.55), ("bag_middle", 2.60, 1.35, 1.60, 2.1),
+        ("bag_back", 2.05, 1.0, 1.3, 4.2),
+    ):  # fmt: skip
+        cosine, sine = np.maximum(np.cos(PHI), 0.0), np.sin(PHI)
+        x = width * cosine
+        x[np.abs(x) < 1e-9] = 0
+        y = MOUTH_Y + np.where(sine > 0, up, down) * np.sign(sine) * np.abs(sine) ** 0.8
+        flat = 0.35 if depth < 1 else 0.0  # the bag starts along the curve of the lips and ends in a plane
+        z = lip_z[0] + (lip_z - lip_z[0]) * (flat + (1 - flat) * (depth < 0.5)) - depth
+        rings[name] = np.stack([x, y, z], 1)
+    return rings
+
+
+def _almond(width: float, up: float, down: float, tilt: float = 0.10, power: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    cosine, sine = np.cos(THETA), np.sin(THETA)
+    x = width * cosine
+    y = np.where(sine >= 0, up, down) * np.sign(sine) * np.abs(sine) ** power
+    # The upper lid peaks towards the nose, the lower lid dips towards the temple: the classic almond.
+    y = y * (1 - 0.10 * cosine * np.sign(sine))
+    return x, y + tilt * x / width
+
+
+def _on_eyeball(outline: tuple[np.ndarray, np.ndarray], radius: float) -> np.ndarray:
+    x, y = outline
+    z = np.sqrt(np.maximum(radius**2 - x**2 - y**2, 0.02))
+    return EYE + np.stack([x, y, z], 1)
+
+
+def _on_skin(outline: tuple[np.ndarray, np.ndarray], lift: float = 0.0) -> np.ndarray:
+    xy = np.stack([outline[0] + EYE[0], outline[1] + EYE[1]], 1)
+    return np.concatenate([xy, (front_z(xy) + lift)[:, None]], 1)
+
+
+def clear_of_eyeball(points: np.ndarray, gap: float) -> np.ndarray:
+    """Points (N, 3) pushed forward, where needed, until they clear the left eyeball by `gap` cm."""
+    offset = points - EYE
+    sphere = (EYE_RADIUS + gap) ** 2 - offset[:, 0] ** 2 - offset[:, 1] ** 2
+    front = np.sqrt(np.maximum(sphere, 0.0))
+    pushed = -smooth_min(-offset[:, 2], -front, 0.18)
+    result = points.copy()
+    result[:, 2] = EYE[2] + np.where(sphere > 0, pushed, offset[:, 2])
+    return result
+
+
+def eye_rings() -> dict[str, np.ndarray]:
+    """Rings (36, 3) by name around the left eye, from the socket to the back of the lid's rim."""
+    lid = np.maximum(np.sin(THETA), 0.0)
+    crease = clear_of_eyeball(_on_skin(_almond(1.52, 0.86, 0.82), -0.25), 0.13)
+    crease[:, 2] -= 0.13 * lid
+    fold = clear_of_eyeball(_on_skin(_almond(1.72, 1.10, 1.08)), 0.14)
+    fold[:, 2] += 0.02 * lid
+    inner = _on_eyeball(_almond(1.20, 0.44, 0.46), EYE_RADIUS + 0.045)
+    return {
+        "socket_outer": _on_skin(_almond(*SOCKET, 0.05, 1.0)),
+        "socket_near": clear_of_eyeball(_on_skin(_almond(2.00, 1.40, 1.38)), 0.12),
+        "lid_fold": fold,
+        "lid_crease": crease,
+        "lid_skin": _on_eyeball(_almond(1.38, 0.70, 0.64), EYE_RADIUS + 0.15),
+        "lid_edge": _on_eyeball(_almond(1.26, 0.50, 0.52), EYE_RADIUS + 0.13),
+        "lid_inner": inner,
+        "lid_back": EYE + (inner - EYE) * 0.94,
+    }
+
+
+def neck_rings() -> list[np.ndarray]:
+    """Half rings (27, 3) from NECK_Y down to the bust's edge, front to back, and a hem turned inwards."""
+    angles = np.linspace(np.pi / 2, -np.pi / 2, 27)
+    directions = np.stack([np.cos(angles), np.zeros_like(angles), np.sin(angles)], 1)
+    origin = np.array([0.0, NECK_Y, -3.7])
+    low, high = np.full(len(angles), 0.5), np.full(len(angles), 12.0)
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        inside = head_distance(origin + directions * middle[:, None]) < 0
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+    rings = []
+    for drop in (0.0, 0.7, 1.5, 2.4, 3.2, 3.8, 4.2):
+        flare = 1.0 + np.array([0.30, 0.0, 0.22]) * (drop / 4.2) ** 2.2
+        rings.append(origin + directions * low[:, None] * flare - [0, drop, 0])
+    for inset, drop in ((0.985, 4.4), (0.95, 4.48), (0.86, 4.48)):
+        rings.append(origin + (rings[6] - origin - [0, -4.2, 0]) * [inset, 1, inset] - [0, drop, 0])
+    for ring in rings:
+        ring[[0, -1], 0] = 0.0
+    return rings
