@@ -25,13 +25,16 @@ FORMATS: Mapping[str, tuple[str, str]] = MappingProxyType({
     ".mp4": ("mp4", "video with sound"),
     ".glb": ("glb", "morph targets for web, Blender, Unreal, Unity"),
     ".gltf": ("glb", "the same as text"),
+    ".usda": ("usd", "exact points for Omniverse, Houdini, Maya, as text"),
+    ".usdc": ("usd", "exact points for Omniverse, Houdini, Maya"),
+    ".usdz": ("usd", "the same in one package with its sound"),
     ".csv": ("livelink_csv", "ARKit curves as Live Link Face records them"),
     ".json": ("audio2face", "ARKit curves as Audio2Face exports them"),
     ".pc2": ("point_cache", "point cache for 3ds Max and Blender, with an obj beside"),
     ".mdd": ("point_cache", "point cache for Blender and Houdini, with an obj beside"),
 })  # fmt: skip
 # scheme -> module with stream(animation, url)
-STREAMS: Mapping[str, str] = MappingProxyType({})
+STREAMS: Mapping[str, str] = MappingProxyType({"livelink": "livelink", "vmc": "vmc"})
 SUFFIXES: tuple[str, ...] = tuple(FORMATS)
 
 

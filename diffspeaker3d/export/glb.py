@@ -14,7 +14,7 @@ import numpy as np
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.export.gltf import ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER, BufferBuilder, pack, read_accessor, unpack
-from diffspeaker3d.export.mesh import in_units, metres_per_unit
+from diffspeaker3d.export.mesh import in_units, linear_colors, metres_per_unit
 from diffspeaker3d.export.morphs import MorphOptions, Morphs, find_morphs, normal_deltas
 from diffspeaker3d.files import atomic_path
 
@@ -75,7 +75,7 @@ def _primitive(animation: Animation, morphs: Morphs, buffer: BufferBuilder) -> d
         "WEIGHTS_0": buffer.accessor(np.tile(np.array([255, 0, 0, 0], np.uint8), (count, 1)), "VEC4", ARRAY_BUFFER, normalized=True),
     }
     if topology.colors is not None:
-        attributes["COLOR_0"] = buffer.accessor(_linear_colors(topology.colors), "VEC4", ARRAY_BUFFER, normalized=True)
+        attributes["COLOR_0"] = buffer.accessor(_color_words(topology.colors), "VEC4", ARRAY_BUFFER, normalized=True)
     targets = [
         {"POSITION": buffer.sparse_accessor(shape * scale, POSITION_EPSILON, bounds=True),
          "NORMAL": buffer.sparse_accessor(tilt, NORMAL_EPSILON, bounds=False)}
@@ -87,11 +87,10 @@ def _primitive(animation: Animation, morphs: Morphs, buffer: BufferBuilder) -> d
     return {"attributes": attributes, "indices": indices, "material": 0, "targets": targets}
 
 
-def _linear_colors(colors: np.ndarray) -> np.ndarray:
+def _color_words(colors: np.ndarray) -> np.ndarray:
     """sRGB bytes (V, 3) -> linear 16-bit (V, 4): glTF vertex colours are linear, and 8 bits would band in the dark."""
-    srgb = colors[:, :3].astype(np.float64) / 255
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    return np.rint(np.concatenate([linear, np.ones((len(colors), 1))], 1) * 65535).astype(np.uint16)
+    opaque = np.concatenate([linear_colors(colors), np.ones((len(colors), 1))], 1)
+    return np.rint(opaque * 65535).astype(np.uint16)
 
 
 def _material(animation: Animation) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What several writers need to know of a mesh: its scale in metres and its normals."""
+"""What several writers need to know of a mesh: its scale in metres, its colours and its normals."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ def in_units(metres: float, topology: Topology, template: np.ndarray) -> float:
     if topology.unit in METRES_PER_UNIT:
         return metres / METRES_PER_UNIT[topology.unit]
     return metres / HEAD_HEIGHT * float(np.ptp(template[:, 1]))
+
+
+def linear_colors(colors: np.ndarray) -> np.ndarray:
+    """sRGB bytes (V, 3) -> linear light (V, 3) float32 in [0, 1] (IEC 61966-2-1)."""
+    srgb = colors[:, :3].astype(np.float64) / 255
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 class VertexNormals:
