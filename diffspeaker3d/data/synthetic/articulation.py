@@ -18,7 +18,7 @@ from diffspeaker3d.data.synthetic.targets import (
     CARRIER,
     GESTURES,
     LIP_HEAVY,
-    OPEN_VOWELS,
+    MOST_CLOSURE,
     PAUSE_CLOSURE,
     SEAL,
     SIBILANTS,
@@ -160,9 +160,8 @@ def _part_lips(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray, f
         centre = 0.5 * (segment.start + segment.end)
         half = 0.5 * min(1.0 / fps, length)
         window = _window(times, centre - half, centre + half, 0.5 * length, 0.5 * length)
-        limit = -0.05 if segment.viseme in OPEN_VOWELS else 0.1 if segment.viseme in VOWELS else 0.4
         close = gestures[:, _G["close"]]
-        close -= window * np.maximum(close - limit, 0.0)
+        close -= window * np.maximum(close - MOST_CLOSURE[segment.viseme], 0.0)
 
 
 def _narrow_jaw(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray, fps: float) -> None:

@@ -82,7 +82,7 @@ def plan_clip(
     voice = draw_voice(rng, held_out if split == "test" else training, training=split != "test")
     # Careful speakers are slower; otherwise the voice is free of the manner.
     rate = float(np.exp(rng.normal(0.0, 0.17) - 0.10 * style[_HYPER]))
-    prosody = Prosody(float(np.clip(rate, 0.65, 1.5)), float(rng.uniform(0.78, 1.3)), float(rng.uniform(0.5, 1.6)))
+    prosody = Prosody(float(np.clip(rate, 0.65, 1.5)), float(rng.uniform(0.75, 1.4)), float(rng.uniform(0.5, 1.6)))
     return ClipPlan(
         f"{voice.label}-{index:05d}",
         split,
@@ -110,6 +110,6 @@ def _texts(kind: str, split: str, rng: np.random.Generator) -> tuple[str, ...]:
 
 
 def _pauses(count: int, rng: np.random.Generator) -> tuple[float, ...]:
-    """Silence (seconds) around `count` utterances: none at an end in half of the clips, 0.2 to 1.5 s otherwise."""
-    found = [float(rng.uniform(0.2, 1.5)) * (0 < i < count or rng.random() < 0.5) for i in range(count + 1)]
+    """Silence (seconds) around `count` utterances: none at most ends, 0.2 to 1.5 s otherwise."""
+    found = [float(rng.uniform(0.2, 1.5)) * (0 < i < count or rng.random() < 0.4) for i in range(count + 1)]
     return tuple(round(pause, 3) for pause in found)
