@@ -1,0 +1,24 @@
+"""Models: audio encoders, the denoiser, motion spaces, and the module that joins them.
+
+    waveform -AudioEncoder-> audio_features (B, T, D_a)
+    x_t, timestep | audio_features, style -Denoiser-> prediction (B, T, D)
+    state (B, T, D) -MotionSpace.decode-> displacements (3V) or controls (K)
+
+Letters: B batch, T motion frames, D motion dimension, D_a audio width, C width, H heads, S styles, L layers.
+"""
+
+from diffspeaker3d.models.audio_encoder import AudioEncoder
+from diffspeaker3d.models.checkpoint import build, checkpoint_hash, load_checkpoint, read_config, save_checkpoint
+from diffspeaker3d.models.denoiser import Condition, Denoiser
+from diffspeaker3d.models.diffspeaker import DiffSpeaker, Prediction
+from diffspeaker3d.models.latent import Space
+from diffspeaker3d.models.mel import MelEncoder
+from diffspeaker3d.models.motion import ControlMotion, MotionSpace, VertexMotion
+from diffspeaker3d.models.official import convert_official
+from diffspeaker3d.models.transformers_encoder import TransformersEncoder
+
+__all__ = [
+    "AudioEncoder", "Condition", "ControlMotion", "Denoiser", "DiffSpeaker", "MelEncoder", "MotionSpace", "Prediction",
+    "Space", "TransformersEncoder", "VertexMotion", "build", "checkpoint_hash", "convert_official", "load_checkpoint", "read_config",
+    "save_checkpoint",
+]  # fmt: skip

@@ -1,0 +1,241 @@
+"""The denoiser of DiffSpeaker (arXiv 2402.05712, section 3): noisy motion, audio, style and timestep to clean motion."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from diffspeaker3d.errors import InputError
+from diffspeaker3d.models.attention import CrossAttention, KeyValue, SelfAttention, SelfBias
+from diffspeaker3d.models.latent import LatentProduct, Space, in_space
+
+
+@dataclass(frozen=True)
+class LayerCondition:
+    """What one layer attends to beside the frames, projected once.
+
+    `*_style` has one row per item; `*_timestep` one per timestep of the table; `audio` (B, H, T, C / H).
+    """
+
+    self_style: KeyValue
+    self_timestep: KeyValue
+    cross_style: KeyValue
+    cross_timestep: KeyValue
+    audio: KeyValue
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Everything that does not change between sampling steps.
+
+    Attributes:
+        layers: projected keys and values, per layer.
+        tokens: style (B, L, C) and timestep (S, L, C) tokens as they are, for the ablation that adds them.
+        rows: timestep -> its row in the tables.
+        bias: of self-attention.
+        first_frame: index of the first frame in the whole clip: windows keep the phase of the positions.
+        frame_mask (Tensor (B, T) bool): True = real frame, or None.
+    """
+
+    layers: tuple[LayerCondition, ...]
+    tokens: tuple[Tensor, Tensor]
+    rows: dict[int, int]
+    bias: SelfBias
+    first_frame: int = 0
+    frame_mask: Tensor | None = None
+
+    def row(self, timestep: int) -> slice:
+        """Rows of the timestep tables for one timestep."""
+        return slice(self.rows[timestep], self.rows[timestep] + 1)
+
+
+class DecoderLayer(nn.Module):
+    """Pre-norm transformer decoder layer; condition tokens and audio enter unnormalised, as in the official code.
+
+    Args:
+        width: C.
+        feedforward: hidden width of the feed-forward part.
+        heads: H.
+        dropout: probability.
+        cross_bias: cross-attention sees its own audio frame only; False (ablation) = all frames.
+    """
+
+    def __init__(self, width: int, feedforward: int, heads: int, dropout: float, cross_bias: bool = True) -> None:
+        super().__init__()
+        self.cross_bias = cross_bias
+        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
+        self.self_attention = SelfAttention(width, heads, dropout)
+        self.cross_attention = CrossAttention(width, heads, dropout)
+        self.feedforward = nn.Sequential(
+            nn.Linear(width, feedforward), nn.GELU(), nn.Dropout(dropout), nn.Linear(feedforward, width)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def condition(self, style: Tensor, timestep: Tensor, audio: Tensor) -> LayerCondition:
+        """Project tokens style (B, 1, C), timestep (S, 1, C) and audio (B, T, C)."""
+        ours, theirs = self.self_attention, self.cross_attention
+        return LayerCondition(
+            ours.key_value(style), ours.key_value(timestep), theirs.key_value(style), theirs.key_value(timestep), theirs.key_value(audio)
+        )  # fmt: skip
+
+    def forward(self, x: Tensor, condition: LayerCondition, rows: slice | None, bias: SelfBias, frame_mask: Tensor | None) -> Tensor:
+        """Frames x (B, T, C) to frames (B, T, C).
+
+        Args:
+            x: frames.
+            condition: of this layer.
+            rows: which rows of the timestep table hold; None = attend to no condition tokens (ablation).
+            bias: of self-attention.
+            frame_mask: True = real frame, or None.
+        """
+        self_tokens = cross_tokens = None
+        if rows is not None:
+            self_tokens = _join(condition.self_style, condition.self_timestep.rows(rows))
+            cross_tokens = _join(condition.cross_style, condition.cross_timestep.rows(rows))
+        x = x + self.dropout(self.self_attention(self.norm1(x), self_tokens, bias))
+        if self.cross_bias:
+            attended = self.cross_attention(self.norm2(x), cross_tokens, condition.audio)
+        else:
+            attended = self.cross_attention.dense(self.norm2(x), cross_tokens, condition.audio, frame_mask)
+        x = x + self.dropout(attended)
+        return x + self.dropout(self.feedforward(self.norm3(x)))
+
+
+class Denoiser(nn.Module):
+    """x_t, timestep, audio and style to the network's prediction (x_start, as the paper trains it).
+
+    h = layers(W_in x_t + b_in + position), prediction = W_out h + b_out; W_out and b_out start at zero. The steps
+    between the two linear maps are `hidden`, so that sampling can stay between them (`latent.py`).
+
+    Args:
+        motion_dim: D: 3V of vertex displacements, or the number of controls.
+        audio_dim: D_a, width of the audio features; also of the timestep's sinusoid. Even.
+        width: C. 512 (VOCASET), 1024 (BIWI).
+        feedforward: 2 C in the paper.
+        heads: H.
+        layers: L.
+        style_dim: S; a style is a vector (B, S), one-hot for a known speaker.
+        period: p of positions and bias, frames: the fps of the corpus.
+        dropout: probability.
+        self_bias: ablation: False = self-attention without distance bias.
+        cross_bias: ablation: False = cross-attention to all audio frames.
+        condition_tokens: ablation: False = style and timestep are added to the frames instead of being attended to.
+    """
+
+    def __init__(
+        self,
+        motion_dim: int,
+        audio_dim: int,
+        width: int = 512,
+        feedforward: int = 1024,
+        heads: int = 4,
+        layers: int = 1,
+        style_dim: int = 8,
+        period: int = 30,
+        dropout: float = 0.1,
+        self_bias: bool = True,
+        cross_bias: bool = True,
+        condition_tokens: bool = True,
+    ) -> None:
+        super().__init__()
+        if width % heads or width % 2 or audio_dim % 2:
+            raise InputError(f"denoiser: width {width} must be even and a multiple of heads {heads}, audio_dim {audio_dim} even")
+        self.motion_dim, self.audio_dim, self.width, self.heads, self.style_dim = motion_dim, audio_dim, width, heads, style_dim
+        self.period, self.self_bias, self.condition_tokens = period, self_bias, condition_tokens
+        self.input = nn.Linear(motion_dim, width)
+        self.output = nn.Linear(width, motion_dim)
+        self.audio = nn.Linear(audio_dim, width)
+        self.style = nn.Linear(style_dim, width * layers, bias=False)  # on one-hot vectors this is an embedding
+        self.timestep = nn.Sequential(nn.Linear(audio_dim, width * layers), nn.SiLU(), nn.Linear(width * layers, width * layers))
+        self.layers = nn.ModuleList(DecoderLayer(width, feedforward, heads, dropout, cross_bias) for _ in range(layers))
+        self.dropout = nn.Dropout(dropout)
+        self._latent_product = LatentProduct()
+        nn.init.normal_(self.style.weight)  # as torch.nn.Embedding
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(
+        self, x_t: Tensor, timestep: Tensor, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None = None
+    ) -> Tensor:
+        """Prediction (B, T, D).
+
+        Args:
+            x_t (Tensor (B, T, D)): noisy motion state.
+            timestep (Tensor (B,) int64): noise level of each item.
+            audio_features (Tensor (B, T, D_a)): one row per motion frame.
+            style (Tensor (B, S)): style vectors.
+            frame_mask (Tensor (B, T) bool): True = real frame; None = all are.
+        """
+        condition = self._condition(audio_features, style, frame_mask, timestep, {})
+        return self.output(self.hidden(self.input(x_t), condition, slice(None)))
+
+    def condition(
+        self, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None, timesteps: Sequence[int]
+    ) -> Condition:
+        """Do the work that no sampling step changes; `timesteps` are those the sampler will ask for."""
+        distinct = sorted(set(timesteps))
+        table = torch.tensor(distinct, device=audio_features.device)
+        return self._condition(audio_features, style, frame_mask, table, {t: row for row, t in enumerate(distinct)})
+
+    def in_space(self, space: str, condition: Condition) -> Space:
+        """The denoise callable for a sampler, in `latent`, `vertex` (the motion's own) or the cheaper (`auto`) space."""
+        return in_space(self, space, condition, self._latent_product)
+
+    def hidden(self, frames: Tensor, condition: Condition, rows: slice) -> Tensor:
+        """From W_in x_t + b_in (B, T, C) to h (B, T, C); `rows` of the timestep table hold for the batch's items."""
+        x = self.dropout(frames + self.positions(frames.shape[1], condition.first_frame, frames))
+        for index, layer in enumerate(self.layers):
+            if not self.condition_tokens:
+                style, timestep = condition.tokens
+                x = x + style[:, None, index] + timestep[rows, None, index]
+            x = layer(x, condition.layers[index], rows if self.condition_tokens else None, condition.bias, condition.frame_mask)
+        return x
+
+    def positions(self, num_frames: int, first_frame: int, like: Tensor) -> Tensor:
+        """Periodic positional encoding (T, C): sines in even, cosines in odd channels of i mod p, base 10000."""
+        index = (torch.arange(num_frames, device=like.device) + first_frame) % self.period
+        frequency = torch.exp(torch.arange(0, self.width, 2, device=like.device) * (-math.log(10000.0) / self.width))
+        angle = index[:, None] * frequency
+        return torch.stack([angle.sin(), angle.cos()], -1).flatten(1).to(like.dtype)
+
+    def bias(self, num_frames: int, frame_mask: Tensor | None, device: torch.device) -> SelfBias:
+        """Self-attention bias for T frames."""
+        tokens = 2 if self.condition_tokens else 0
+        return SelfBias(num_frames, tokens, self.heads, self.period if self.self_bias else None, frame_mask, device)
+
+    def frames(self, condition: Condition, start: int, stop: int, bias: SelfBias | None = None) -> Condition:
+        """The condition of frames start … stop - 1 only: views, and a bias of that length (or the one given)."""
+        mask = None if condition.frame_mask is None else condition.frame_mask[:, start:stop]
+        layers = tuple(replace(layer, audio=layer.audio.frames(slice(start, stop))) for layer in condition.layers)
+        if bias is None or mask is not None:
+            bias = self.bias(stop - start, mask, condition.bias.frames.device)
+        return replace(condition, layers=layers, bias=bias, first_frame=condition.first_frame + start, frame_mask=mask)
+
+    def _condition(
+        self, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None, timesteps: Tensor, rows: dict[int, int]
+    ) -> Condition:
+        audio = self.audio(audio_features)
+        style_tokens = self.style(style).unflatten(-1, (len(self.layers), -1))
+        timestep_tokens = self.timestep(timestep_sinusoid(timesteps, self.audio_dim).to(audio.dtype)).unflatten(-1, (len(self.layers), -1))
+        layers = tuple(
+            layer.condition(style_tokens[:, [index]], timestep_tokens[:, [index]], audio) for index, layer in enumerate(self.layers)
+        )
+        bias = self.bias(audio.shape[1], frame_mask, audio.device)
+        return Condition(layers, (style_tokens, timestep_tokens), rows, bias, 0, frame_mask)
+
+
+def timestep_sinusoid(timestep: Tensor, dim: int) -> Tensor:
+    """[cos, sin] of t / 10000^(2k / dim), k = 0 … dim/2 - 1: (n, dim) float32 (Vaswani et al. 2017; cosines first)."""
+    frequency = torch.exp(torch.arange(dim // 2, device=timestep.device) * (-math.log(10000.0) / (dim // 2)))
+    angle = timestep.float()[:, None] * frequency
+    return torch.cat([angle.cos(), angle.sin()], -1)
+
+
+def _join(style: KeyValue, timestep: KeyValue) -> KeyValue:
+    """Tokens [style, timestep] (B, H, 2, C / H); either side may be shared by all items."""
+    batch = max(len(style.key), len(timestep.key))
+    return KeyValue(*(torch.cat([a.expand(batch, -1, -1, -1), b.expand(batch, -1, -1, -1)], 2) for a, b in zip(style, timestep, strict=True)))

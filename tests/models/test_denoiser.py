@@ -1,0 +1,180 @@
+"""The denoiser: exact against the official one, indifferent to padding, the same in both spaces."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from diffspeaker3d.diffusion import NoiseSchedule, SamplingOptions, ddim_sample, initial_noise, official_sample, windowed
+from diffspeaker3d.errors import InputError
+from diffspeaker3d.models import Denoiser
+from diffspeaker3d.models.attention import self_attention_bias
+from diffspeaker3d.models.official import denoiser_weights
+
+OFFICIAL = Path(__file__).parents[2].parent / "shared" / "data" / "official_denoiser_small.npz"
+OFFICIAL_PERIOD = 5
+SCHEDULE = NoiseSchedule()
+
+
+def tiny(layers: int = 2, **ablation: bool) -> Denoiser:
+    torch.manual_seed(0)
+    denoiser = Denoiser(18, 12, width=16, feedforward=24, layers=layers, style_dim=3, period=5, **ablation).eval()
+    torch.nn.init.normal_(denoiser.output.weight, std=0.3)
+    torch.nn.init.normal_(denoiser.output.bias, std=0.3)
+    return denoiser
+
+
+def inputs(batch: int = 2, length: int = 23) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    x_t, audio = torch.randn(batch, length, 18, generator=generator), torch.randn(batch, length, 12, generator=generator)
+    return x_t, torch.tensor([900, 30][:batch]), audio, torch.eye(3)[:batch]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count"),
+    [((15069, 768, 512, 1024, 4, 1, 8, 30), 19_654_877), ((70110, 768, 1024, 2048, 4, 1, 6, 25), 158_887_390)],
+)
+def test_parameter_counts_are_the_papers(sizes: tuple[int, ...], count: int) -> None:
+    with torch.device("meta"):
+        denoiser = Denoiser(*sizes)
+    assert sum(parameter.numel() for parameter in denoiser.parameters()) == count
+
+
+@pytest.mark.skipif(not OFFICIAL.is_file(), reason="needs ../shared")
+@pytest.mark.parametrize("space", ["vertex", "latent"])
+def test_official_numbers(space: str) -> None:
+    with np.load(OFFICIAL, allow_pickle=False) as data:
+        official = {name: torch.from_numpy(data[name]) for name in data.files}
+    frames = torch.arange(23)
+    bias = torch.nn.functional.pad(self_attention_bias(frames, frames, 4, OFFICIAL_PERIOD), (2, 0))
+    assert torch.equal(bias, official["self_bias"])
+    blocked = torch.nn.functional.pad(frames[:, None] != frames, (2, 0))
+    assert torch.equal(blocked, official["cross_blocked"])
+    denoiser = Denoiser(45, 24, 32, 64, style_dim=3, period=OFFICIAL_PERIOD).eval()
+    weights = {name.removeprefix("weight/"): value for name, value in official.items() if name.startswith("weight/")}
+    denoiser.load_state_dict(denoiser_weights(weights, "npz"))
+    style = torch.eye(3)[official["style"]]
+    with torch.no_grad():
+        one = denoiser(official["x_t"], official["timestep"], official["audio_features"], style)
+        torch.testing.assert_close(one, official["x_start_pred"], atol=1e-5, rtol=0)
+        timesteps = official["timesteps"].tolist()
+        assert timesteps == SCHEDULE.timesteps(50, "leading")
+        walk = denoiser.in_space(space, denoiser.condition(official["audio_features"], style, None, timesteps))
+        sampled = walk.lift(official_sample(walk, SCHEDULE, walk.project(official["x_t"]), SamplingOptions(50)))
+    torch.testing.assert_close(sampled, official["sample_50_steps"], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("ablation", [{}, {"self_bias": False}, {"cross_bias": False}, {"condition_tokens": False}])
+def test_padding_and_batching_change_no_real_frame(ablation: dict[str, bool]) -> None:
+    denoiser = tiny(**ablation)
+    x_t, timestep, audio, style = inputs()
+    mask = torch.arange(23) < torch.tensor([[23], [14]])
+    with torch.no_grad():
+        batched = denoiser(x_t, timestep, audio, style, mask)
+        alone = denoiser(x_t[1:, :14], timestep[1:], audio[1:, :14], style[1:])
+        torch.testing.assert_close(batched[1:, :14], alone, atol=1e-5, rtol=1e-5)
+        garbage = denoiser(torch.where(mask[..., None], x_t, 9.0), timestep, torch.where(mask[..., None], audio, -9.0), style, mask)
+    torch.testing.assert_close(batched[mask], garbage[mask], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("ablation", [{}, {"condition_tokens": False}])
+def test_style_timestep_and_positions_matter(ablation: dict[str, bool]) -> None:
+    denoiser = tiny(**ablation)
+    x_t, timestep, audio, style = inputs()
+    with torch.no_grad():
+        base = denoiser(x_t, timestep, audio, style)
+        assert (denoiser(x_t, timestep, audio, style.flip(0)) - base).abs().max() > 1e-3
+        assert (denoiser(x_t, timestep.flip(0), audio, style) - base).abs().max() > 1e-3
+    positions = denoiser.positions(10, 0, x_t)
+    assert len({tuple(row) for row in positions[:5].tolist()}) == 5
+    assert torch.equal(positions[:5], positions[5:])
+    assert torch.equal(denoiser.positions(7, 3, x_t), positions[3:])
+
+
+def test_a_frame_hears_its_own_audio_only() -> None:
+    """One layer: the gradient of frame k with respect to the audio of frame j is zero unless j = k."""
+    denoiser = tiny(layers=1)
+    x_t, timestep, audio, style = inputs(1)
+    audio.requires_grad_()
+    denoiser(x_t, timestep, audio, style)[0, 7].sum().backward()
+    assert audio.grad is not None
+    reached = audio.grad[0].abs().sum(-1) > 0
+    assert reached.nonzero().flatten().tolist() == [7]
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.8])
+@pytest.mark.parametrize("ablation", [{}, {"cross_bias": False}, {"condition_tokens": False}])
+def test_latent_sampling_is_exact(eta: float, ablation: dict[str, bool]) -> None:
+    denoiser = tiny(**ablation)
+    _, _, audio, style = inputs()
+    options = SamplingOptions(20, eta)
+    mask = torch.arange(23) < torch.tensor([[23], [14]])
+    results = {}
+    with torch.no_grad():
+        condition = denoiser.condition(audio, style, mask, SCHEDULE.timesteps(20))
+        for space in ("vertex", "latent"):
+            walk = denoiser.in_space(space, condition)
+
+            def fresh(draw: int, walk=walk) -> Tensor:  # type: ignore[no-untyped-def]
+                return walk.project(initial_noise([(23, 18), (14, 18)], [4, 5], draw=draw))
+
+            results[space] = walk.lift(ddim_sample(walk, SCHEDULE, fresh(0), options, fresh))
+    difference = (results["latent"] - results["vertex"])[mask].abs().max() / results["vertex"][mask].abs().max()
+    assert difference < 1e-5
+    assert results["vertex"].abs().max() > 0.1
+
+
+def test_condition_computed_once_equals_forward() -> None:
+    denoiser = tiny()
+    x_t, _, audio, style = inputs()
+    with torch.no_grad():
+        walk = denoiser.in_space("vertex", denoiser.condition(audio, style, None, [500, 20, 900]))
+        for t in (900, 20):
+            torch.testing.assert_close(walk(x_t, t), denoiser(x_t, torch.tensor([t, t]), audio, style), atol=1e-6, rtol=1e-6)
+
+
+def test_latent_product_follows_the_weights() -> None:
+    denoiser = tiny()
+    x_t, _, audio, style = inputs()
+    with torch.no_grad():
+        condition = denoiser.condition(audio, style, None, [500])
+        before = denoiser.in_space("latent", condition)
+        denoiser.output.weight.mul_(2.0)
+        after = denoiser.in_space("latent", condition)
+        assert not torch.equal(before.product[0], after.product[0])  # type: ignore[attr-defined]
+
+
+def test_windows_keep_positions_and_equal_the_whole_when_they_see_it() -> None:
+    denoiser = tiny()
+    x_t, _, audio, style = inputs(1)
+    with torch.no_grad():
+        walk = denoiser.in_space("latent", denoiser.condition(audio, style, None, [500]))
+        state = walk.project(x_t)
+        whole = walk(state, 500)
+        torch.testing.assert_close(windowed(walk.frames, 23, 23)(state, 500), whole)
+        part = denoiser.frames(denoiser.condition(audio, style, None, [500]), 7, 20)
+        alone = denoiser.positions(13, part.first_frame, state)
+        assert torch.equal(alone, denoiser.positions(23, 0, state)[7:20])
+        near = windowed(walk.frames, 23, 20, 3)(state, 500)
+    assert (near - whole).abs().max() < 0.5 * whole.abs().max()
+
+
+def test_half_precision_is_near() -> None:
+    denoiser = tiny()
+    x_t, timestep, audio, style = inputs()
+    with torch.no_grad():
+        exact = denoiser(x_t, timestep, audio, style)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = denoiser(x_t, timestep, audio, style)
+    assert (half.float() - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+def test_unknown_space_and_odd_width_are_refused() -> None:
+    denoiser = tiny()
+    _, _, audio, style = inputs()
+    with pytest.raises(InputError, match="auto, latent, vertex"):
+        denoiser.in_space("pixel", denoiser.condition(audio, style, None, [1]))
+    with pytest.raises(InputError, match="width 18"):
+        Denoiser(9, 8, width=18)
