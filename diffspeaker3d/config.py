@@ -37,6 +37,7 @@ def door(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[
     def wrap(main: Callable[[DictConfig], None]) -> Callable[[], None]:
         @functools.wraps(main)
         def job(cfg: DictConfig) -> None:
+            logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)  # hydra has its own
             try:  # in here, because hydra announces every exception that leaves a job
                 main(cfg)
             except InputError as error:
@@ -49,7 +50,6 @@ def door(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[
         @functools.wraps(main)
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra hands exceptions over instead of printing a traceback
-            logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
             try:
                 command()
             except (HydraException, OmegaConfBaseException) as error:

@@ -72,7 +72,7 @@ class StopAtNonFiniteLoss(Callback):
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, *_: Any) -> None:
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         if loss is not None and not torch.isfinite(loss).all():
-            clips = ", ".join(batch["ids"][:4])
+            clips = ", ".join(batch["clip"][:4])
             raise InputError(f"the loss is {float(loss)} at step {trainer.global_step} (clips {clips}); the last good checkpoint is kept: lower the rate or check those clips")
 
 

@@ -1,0 +1,246 @@
+"""SpeechAnimator: a checkpoint, and speech in, animation out. The one place that joins model, sampler and topology."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffspeaker3d import __version__
+from diffspeaker3d.animation import Animation
+from diffspeaker3d.arkit import close_lips
+from diffspeaker3d.audio import SAMPLE_RATE, num_motion_frames, read_audio, resample
+from diffspeaker3d.diffusion import NoiseSchedule, SamplingOptions, ddim_sample, initial_noise, official_sample, windowed
+from diffspeaker3d.errors import InputError
+from diffspeaker3d.models import ControlMotion, DiffSpeaker, checkpoint_hash, load_checkpoint, read_config
+from diffspeaker3d.topology import ASSETS, Topology, load_topology
+
+DEFAULT_CHECKPOINT = ASSETS / "checkpoint"
+SAMPLERS = {"ddim": ddim_sample, "official": official_sample}
+MAX_SOUND_RATE = 48_000  # Hz; the animation keeps the sound at its own rate up to this
+ENCODE_SECONDS = 60  # speech encoded at once
+ENCODE_MARGIN = 4  # s heard on either side of it: more than the encoder's reach
+WINDOW_FRAMES = 900  # denoised at once; longer clips run in overlapping windows
+Style = int | str | Sequence[float] | None
+Audio = str | Path | tuple[np.ndarray, int]
+
+
+class SpeechAnimator:
+    """Turns speech into an `Animation` with a trained model.
+
+    Args:
+        model: in eval mode, on its device.
+        schedule: the noise schedule it was trained with.
+        topology: of its motion.
+        config: the checkpoint's; `styles`, `sampling` and `provenance` are read here.
+
+    Example:
+        animator = SpeechAnimator.from_pretrained()
+        animation = animator("speech.wav", style="smiling", seed=1)
+    """
+
+    def __init__(self, model: DiffSpeaker, schedule: NoiseSchedule, topology: Topology, config: Mapping[str, Any]) -> None:
+        if model.topology_hash and model.topology_hash != topology.hash:
+            raise InputError(f"topology {topology.name} has hash {topology.hash}, the checkpoint was trained on {model.topology_hash}: another vertex order")
+        self.model, self.schedule, self.topology, self.config = model, schedule, topology, config
+        self.styles: dict[str, list[float]] = dict(config.get("styles", {}))
+
+    @classmethod
+    def from_pretrained(cls, checkpoint: str | Path | None = None, device: str = "cpu") -> SpeechAnimator:
+        """A checkpoint folder, or a hub id (`user/name`), or the default that ships with the package.
+
+        Raises:
+            InputError: no such checkpoint, or it is damaged or of another version.
+        """
+        folder = _find_checkpoint(checkpoint)
+        config = read_config(folder)
+        model, config = load_checkpoint(folder, _device(device))
+        own = folder / "topology.npz"
+        topology = load_topology(own if own.is_file() else model.topology)
+        provenance = {"checkpoint": checkpoint_hash(folder), "version": __version__, **config.get("provenance", {})}
+        return cls(model, NoiseSchedule(**config["schedule"]), topology, config | {"provenance": provenance})
+
+    def options(self, style: Style = None, template: str | None = None, seed: int = 0, steps: int | None = None, fps: float | None = None) -> dict[str, Any]:
+        """Check the options of a call once, before many calls; returns them for `animator(audio, **options)`.
+
+        Raises:
+            InputError: an unknown style or template (the known are listed), or a senseless number.
+        """
+        self.style_vector(style)
+        self.topology.template(template)
+        if steps is not None and not 1 <= steps <= self.schedule.num_timesteps:
+            raise InputError(f"steps={steps}: must be 1 to {self.schedule.num_timesteps}")
+        if fps is not None and not 1 <= fps <= 240:
+            raise InputError(f"fps={fps}: must be 1 to 240")
+        return {"style": style, "template": template, "seed": seed, "steps": steps, "fps": fps}
+
+    @torch.inference_mode()
+    def __call__(
+        self, audio: Audio, *, style: Style = None, template: str | None = None, seed: int = 0, steps: int | None = None, fps: float | None = None
+    ) -> Animation:
+        """Animate one utterance.
+
+        Args:
+            audio: path, or (samples (N,) or (N, channels), rate in Hz).
+            style: a name, an index, a vector, or a blend such as "smiling:0.5+mumbled:0.5"; None is the default manner.
+            template: identity of the topology; None is its first.
+            seed: decides what the sound does not.
+            steps: DDIM steps; None is the checkpoint's own.
+            fps: output frames per second; None is the model's own. Other rates interpolate.
+
+        Raises:
+            InputError: unusable sound (too short, empty, broken), unknown style or template.
+        """
+        self.options(style, template, seed, steps, fps)
+        # 1. waveform, at 16 kHz for the model and at its own rate for the outputs
+        sound, rate = _mono(audio)
+        waveform = resample(sound, rate, SAMPLE_RATE)
+        num_frames = num_motion_frames(len(waveform), SAMPLE_RATE, self.model.fps)
+        if num_frames < 1:
+            raise InputError(f"{_name(audio)}: {len(sound) / rate:.4f} s is less than one motion frame ({1 / self.model.fps:.4f} s); give more sound")
+        # 2. audio features, one row per motion frame
+        features = self._encode(torch.from_numpy(waveform), num_frames)
+        # 3. motion state by DDIM
+        state = self._sample(features, torch.tensor([self.style_vector(style)]), seed, steps)
+        # 4. motion in the face's own units, + template
+        motion = self.model.motion.decode(state)[0].cpu().numpy()
+        rest = {
+            "waveform": sound, "sample_rate": rate,
+            "provenance": {**self.config["provenance"], "seed": seed, "style": style, "steps": steps, "audio": _name(audio)},
+        }  # fmt: skip
+        return self._animation(motion, fps, self.topology.template(template), rest)
+
+    def style_vector(self, style: Style) -> list[float]:
+        """Style vector (S,) of a name, index, vector or blend; see `__call__`."""
+        names = self.model.style_names
+        if style is None:
+            return self.styles[next(iter(self.styles))] if self.styles else [1.0, *[0.0] * (len(names) - 1)]
+        if isinstance(style, str):
+            return _blend(style, self.styles or {name: row for name, row in zip(names, np.eye(len(names)).tolist(), strict=True)})
+        if isinstance(style, int) and self.styles:
+            if not 0 <= style < len(self.styles):
+                raise InputError(f"style={style}: known: 0 to {len(self.styles) - 1} ({', '.join(self.styles)})")
+            return list(self.styles.values())[style]
+        return self.model.style_vectors([style])[0].tolist()
+
+    def _encode(self, waveform: Tensor, num_frames: int) -> Tensor:
+        """Audio features (1, T, D_a), a long clip in pieces that overlap by more than the encoder's reach."""
+        encoder, fps = self.model.audio_encoder, self.model.fps
+        device = next(self.model.parameters()).device
+        whole_seconds = float(fps).is_integer()  # otherwise pieces would not begin on a frame
+        if not whole_seconds or len(waveform) <= (ENCODE_SECONDS + 2 * ENCODE_MARGIN) * SAMPLE_RATE:
+            return encoder(waveform[None].to(device), torch.tensor([len(waveform)], device=device), torch.tensor([num_frames], device=device))
+        pieces = []
+        for start in range(0, -(-len(waveform) // SAMPLE_RATE), ENCODE_SECONDS):
+            first = max(start - ENCODE_MARGIN, 0)
+            piece = waveform[first * SAMPLE_RATE : (start + ENCODE_SECONDS + ENCODE_MARGIN) * SAMPLE_RATE].to(device)
+            skip = int((start - first) * fps)
+            count = min(int(ENCODE_SECONDS * fps), num_frames - int(start * fps))
+            if count > 0:
+                features = encoder(piece[None], torch.tensor([len(piece)], device=device), torch.tensor([skip + count], device=device))
+                pieces.append(features[:, skip:])
+        return torch.cat(pieces, 1)
+
+    def _sample(self, features: Tensor, style: Tensor, seed: int, steps: int | None) -> Tensor:
+        """Motion state (1, T, D)."""
+        sampling = dict(self.config.get("sampling", {}))
+        sample = SAMPLERS[sampling.pop("sampler", "ddim")]
+        options = SamplingOptions(**sampling | ({"steps": steps} if steps else {}))
+        spacing = "leading" if sample is official_sample else options.spacing
+        denoiser, num_frames = self.model.denoiser, features.shape[1]
+        condition = denoiser.condition(features, style.to(features), None, self.schedule.timesteps(options.steps, spacing))
+        space = denoiser.in_space("auto", condition)
+        denoise = windowed(space.frames, num_frames, WINDOW_FRAMES) if num_frames > WINDOW_FRAMES else space
+        noise = initial_noise([(num_frames, self.model.motion.dim)], [seed]).to(features)
+        return space.lift(sample(denoise, self.schedule, space.project(noise), options))
+
+    def _animation(self, motion: np.ndarray, fps: float | None, template: np.ndarray, rest: dict[str, Any]) -> Animation:
+        """Motion (T, D) in its own units, at the model's rate, to an animation at `fps`."""
+        own = self.model.fps
+        rate = fps or own
+        if rate != own:
+            motion = _at_rate(motion, own, rate)
+        if isinstance(self.model.motion, ControlMotion):
+            weights = close_lips(motion, self.model.motion.names)
+            return Animation.from_weights(weights, rate, self.topology, template, **rest)
+        vertices = template + motion.reshape(len(motion), -1, 3)
+        return Animation(vertices.astype(np.float32), rate, self.topology, template, **rest)
+
+
+def set_threads(threads: int | None) -> None:
+    """CPU threads of torch; None leaves the default (all cores)."""
+    if threads is not None:
+        if threads < 1:
+            raise InputError(f"threads={threads}: must be at least 1")
+        torch.set_num_threads(threads)
+
+
+def _find_checkpoint(checkpoint: str | Path | None) -> Path:
+    if checkpoint is None:
+        return DEFAULT_CHECKPOINT
+    if Path(checkpoint).exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(checkpoint)):
+        return Path(checkpoint)
+    return _from_hub(str(checkpoint))
+
+
+def _from_hub(name: str) -> Path:
+    """Download (or find in the cache) a checkpoint published on the hub."""
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise InputError(f"checkpoint={name}: no such folder; to load it from the hub: pip install diffspeaker3d[encoders]") from error
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.yaml", "*.safetensors", "*.md", "*.npz"]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise InputError(f"checkpoint={name}: no such folder, and the hub does not give it ({type(error).__name__}); check the name or the network") from error
+
+
+def _device(device: str) -> torch.device:
+    try:
+        found = torch.device(device)
+        torch.zeros(1, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device={device}: not available here; known: cpu{', cuda' if torch.cuda.is_available() else ''}") from error
+    return found
+
+
+def _blend(text: str, known: Mapping[str, Sequence[float]]) -> list[float]:
+    """"smiling:0.5+mumbled:0.5" to the weighted sum of the named vectors; a bare name weighs 1."""
+    total = np.zeros(len(next(iter(known.values()))))
+    for part in text.split("+"):
+        name, _, share = part.strip().partition(":")
+        if name not in known:
+            raise InputError(f"style={text}: unknown style {name!r}; known: {', '.join(known)}")
+        try:
+            total += float(share or 1.0) * np.asarray(known[name])
+        except ValueError as error:
+            raise InputError(f"style={text}: {share!r} is not a number; write name:0.5+name:0.5") from error
+    return total.tolist()
+
+
+def _mono(audio: Audio) -> tuple[np.ndarray, int]:
+    """Sound (N,) float32 at its own rate, at most MAX_SOUND_RATE, and that rate."""
+    samples, rate = read_audio(audio)
+    sound = samples.mean(1, dtype=np.float32)
+    return (sound, rate) if rate <= MAX_SOUND_RATE else (resample(sound, rate, MAX_SOUND_RATE), MAX_SOUND_RATE)
+
+
+def _name(audio: Audio) -> str:
+    return "samples in memory" if isinstance(audio, tuple) else Path(audio).name
+
+
+def _at_rate(motion: np.ndarray, source_fps: float, target_fps: float) -> np.ndarray:
+    """Motion (T, D) at other instants: monotone cubic (no overshoot, so closed lips stay closed), the last pose is held."""
+    from scipy.interpolate import PchipInterpolator
+
+    times = np.arange(max(int(len(motion) * target_fps / source_fps + 1e-6), 1)) / target_fps
+    if len(motion) == 1:
+        return np.repeat(motion, len(times), 0)
+    own = np.arange(len(motion)) / source_fps
+    return PchipInterpolator(own, motion, axis=0)(np.minimum(times, own[-1])).astype(np.float32)
