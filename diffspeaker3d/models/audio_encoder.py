@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 
 
-
-
 class AudioEncoder(nn.Module):
     """Waveforms to one row of features per motion frame.
 

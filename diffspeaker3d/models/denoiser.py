@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -222,7 +223,8 @@ class Denoiser(nn.Module):
         style_tokens = self.style(style).unflatten(-1, (len(self.layers), -1))
         timestep_tokens = self.timestep(timestep_sinusoid(timesteps, self.audio_dim).to(audio.dtype)).unflatten(-1, (len(self.layers), -1))
         layers = tuple(
-            layer.condition(style_tokens[:, [index]], timestep_tokens[:, [index]], audio) for index, layer in enumerate(self.layers)
+            layer.condition(style_tokens[:, [index]], timestep_tokens[:, [index]], audio)
+            for index, layer in enumerate(cast(Iterable[DecoderLayer], self.layers))
         )
         bias = self.bias(audio.shape[1], frame_mask, audio.device)
         return Condition(layers, (style_tokens, timestep_tokens), rows, bias, 0, frame_mask)

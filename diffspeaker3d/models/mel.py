@@ -39,6 +39,8 @@ class MelEncoder(AudioEncoder):
         mask_frames: the same with neighbouring 10 ms frames.
     """
 
+    window: Tensor
+
     def __init__(
         self,
         fps: float,

@@ -122,8 +122,8 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         with torch.serialization.safe_globals([(type("Ignored", (_Ignored,), {}), name) for name in foreign]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (UnpicklingError, RuntimeError, BadZipFile, ValueError, EOFError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: holds no tensors that can be read safely ({reason[:200]}); save its state_dict alone with torch.save") from error
+        reason = " ".join(str(error).partition("WeightsUnpickler error:")[2].split()) or type(error).__name__
+        raise InputError(f"{path}: cannot be read safely ({reason[:120]}); save its state_dict alone with torch.save") from error
     state = content.get("state_dict", content) if isinstance(content, dict) else {}
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:

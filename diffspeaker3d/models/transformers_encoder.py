@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import importlib
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -25,9 +25,6 @@ WINDOW_SECONDS = 30  # Whisper hears exactly this
 MARGIN_FEATURES = 100  # two seconds dropped where two of Whisper's windows meet
 CONNECT_SECONDS = 5.0
 TIME, ENDPOINTS = "time", "endpoints"
-
-logger = logging.getLogger(__name__)
-
 
 class TransformersEncoder(AudioEncoder):
     """The last hidden state, resampled to motion frames.
@@ -61,8 +58,8 @@ class TransformersEncoder(AudioEncoder):
         if alignment not in (TIME, ENDPOINTS):
             raise InputError(f"audio encoder: unknown alignment {alignment!r}; known: {TIME}, {ENDPOINTS}")
         self.fps, self.alignment = float(fps), alignment
-        self.model = _load(name_or_path) if hidden_architecture is None else _from_architecture(hidden_architecture)
-        self.family: str = self.model.config.model_type
+        self.model: Any = _load(name_or_path) if hidden_architecture is None else _from_architecture(hidden_architecture)
+        self.family = str(self.model.config.model_type)
         self.width = int(self.model.config.hidden_size)
         self._freeze(trainable)
 
@@ -84,7 +81,7 @@ class TransformersEncoder(AudioEncoder):
 
     def architecture(self) -> dict[str, Any]:
         """The library's configuration, so that a checkpoint needs no hub."""
-        return {"hidden_architecture": {**self.model.config.to_diff_dict(), "model_type": self._config_type()}}
+        return {"hidden_architecture": {**self.model.config.to_diff_dict(), "model_type": self.family}}
 
     def train(self, mode: bool = True) -> TransformersEncoder:
         """A frozen encoder stays in eval mode: no dropout, no masking."""
@@ -126,9 +123,6 @@ class TransformersEncoder(AudioEncoder):
         extractor = WhisperFeatureExtractor(feature_size=self.model.config.num_mel_bins)
         mel = extractor(list(waveform.float().cpu().numpy()), sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features
         return mel.to(waveform.device, self.model.conv1.weight.dtype)
-
-    def _config_type(self) -> str:
-        return str(self.model.config.model_type)
 
     def _freeze(self, trainable: str | Sequence[str]) -> None:
         patterns = {"none": [], "all": ["*"]}.get(trainable, [trainable]) if isinstance(trainable, str) else list(trainable)
@@ -209,12 +203,12 @@ def _check_hub(name: str) -> None:
 
 
 def _connection_error() -> type[Exception]:
-    """What the hub client raises without a network: httpx's in recent versions, an OSError in older ones."""
-    try:
-        from httpx import TransportError
-    except ImportError:
-        return OSError
-    return TransportError
+    """What the hub's client raises without a network; the library behind it has changed more than once."""
+    from huggingface_hub.utils import get_session
+
+    client = importlib.import_module(type(get_session()).__module__.partition(".")[0])
+    error: type[Exception] = getattr(client, "TransportError", OSError)
+    return error
 
 
 def _first_line(error: Exception) -> str:

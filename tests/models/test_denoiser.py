@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffspeaker3d.diffusion import NoiseSchedule, SamplingOptions, ddim_sample, initial_noise, official_sample, windowed
+from diffspeaker3d.diffusion import (
+    NoiseSchedule,
+    SamplingOptions,
+    ddim_sample,
+    initial_noise,
+    official_sample,
+    windowed,
+)
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.models import Denoiser
 from diffspeaker3d.models.attention import self_attention_bias
@@ -137,7 +144,7 @@ def test_condition_computed_once_equals_forward() -> None:
 
 def test_latent_product_follows_the_weights() -> None:
     denoiser = tiny()
-    x_t, _, audio, style = inputs()
+    _, _, audio, style = inputs()
     with torch.no_grad():
         condition = denoiser.condition(audio, style, None, [500])
         before = denoiser.in_space("latent", condition)
