@@ -6,7 +6,7 @@ import numpy as np
 
 from diffspeaker3d.mannequin.parts import Part, grid_faces
 
-_PLACE = np.array([6.55, -1.35, -1.35])  # where the middle of the ear sits, cm
+_PLACE = np.array([6.52, -1.2, -1.45])  # where the middle of the ear sits, cm
 _FLARE, _LEAN = np.deg2rad(24.0), np.deg2rad(-12.0)  # the back edge stands off the skull; the top leans back
 
 
@@ -14,7 +14,7 @@ def _outline(turn: np.ndarray) -> np.ndarray:
     """Outline (N, 2) in the ear's plane, backwards and upwards: round above, narrowing to the lobe."""
     up = 2.95 * np.sin(turn) + 0.05
     narrow = np.interp(up, [-3.0, -2.2, -1.0, 0.8, 3.0], [0.80, 0.72, 0.84, 1.0, 1.06])
-    back = 1.62 * np.cos(turn) * narrow + 0.10 * np.sin(turn) - 0.18 * (up < -0.6) * np.abs(np.sin(turn)) ** 3
+    back = 1.80 * np.cos(turn) * narrow + 0.10 * np.sin(turn) - 0.18 * (up < -0.6) * np.abs(np.sin(turn)) ** 3
     return np.stack([back, up], 1)
 
 
@@ -41,7 +41,8 @@ def ear() -> Part:
     helix = np.exp(-(((r - 0.95) / 0.115) ** 2)) * np.tile(np.clip(0.75 + np.sin(turn) + 0.45 * np.cos(turn), 0, 1), len(radii))
     height += 0.44 * helix * (1 - lobe) + 0.22 * lobe
     bowl = np.exp(-(((front[:, 0] + 0.35) / 0.62) ** 2) - ((front[:, 1] + 0.45) / 0.80) ** 2)
-    height -= 0.62 * bowl
+    height -= 0.46 * bowl
+    height -= 0.5 * np.clip((r - 0.75) / 0.2, 0, 1) * np.tile(np.clip(-np.cos(turn) - 0.55, 0, 1), len(radii))
     layers = [np.concatenate([front, height[:, None]], 1).reshape(len(radii), len(turn), 3)]
     edge = layers[0][-1]
     for scale, drop in ((1.02, 0.10), (1.0, 0.24), (0.94, 0.36), (0.80, 0.50), (0.62, 1.5)):

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-CENTRE = np.array([0.0, -1.8, 0.2])  # every ray to the skin starts here
-EYE = np.array([3.12, 0.2, 6.72])  # centre of the left eyeball
-EYE_RADIUS = 1.34
+CENTRE = np.array([0.0, -0.6, -2.0])  # every ray to the skin starts here
+EYE = np.array([3.03, 0.2, 6.48])  # centre of the left eyeball
+EYE_RADIUS = 1.42
 MOUTH_Y = -6.45  # height of the line where the lips meet
 
 Distance = Callable[[np.ndarray], np.ndarray]
@@ -44,29 +44,31 @@ def head_distance(points: np.ndarray) -> np.ndarray:
     p = points.copy()
     p[..., 0] = np.abs(p[..., 0])
     d = _skull(p)
-    d = smooth_min(d, _nose(p), 0.75)
-    d = -smooth_min(-d, ellipsoid(p, (0.62, -4.28, 9.30), (0.30, 0.34, 0.52)), 0.22)  # nostril
+    d = smooth_min(d, _nose(p), 1.25)
+    d = smooth_min(d, ellipsoid(p, (1.08, -3.66, 8.80), (0.56, 0.58, 0.90)), 0.50)  # wing of the nose
+    d = -smooth_min(-d, ellipsoid(p, (0.60, -4.26, 9.20), (0.33, 0.36, 0.58)), 0.20)  # nostril
     return -smooth_min(-d, capsule(p, (0, -4.60, 9.72), (0, -5.5, 9.55), 0.20, 0.24), 0.42)  # philtrum
 
 
 def _skull(p: np.ndarray) -> np.ndarray:
     d = ellipsoid(p, (0, 2.9, -1.5), (7.45, 7.6, 9.0))  # cranium
     d = smooth_min(d, ellipsoid(p, (0, 2.7, 3.1), (6.0, 5.2, 5.5)), 2.2)  # forehead
-    d = smooth_min(d, ellipsoid(p, (0, -2.8, 2.4), (6.15, 6.9, 5.9)), 2.2)  # middle of the face
-    d = smooth_min(d, capsule(p, (4.9, -3.2, -0.6), (2.1, -8.6, 5.2), 1.65, 1.65), 2.4)  # jaw line
-    d = smooth_min(d, ellipsoid(p, (0, -7.8, 4.9), (3.8, 2.8, 3.55)), 1.8)  # lower face
-    d = smooth_min(d, ellipsoid(p, (0, -9.35, 7.05), (1.75, 1.15, 1.30)), 1.2)  # chin
-    d = smooth_min(d, ellipsoid(p, (4.15, -2.6, 5.1), (1.85, 1.45, 2.35)), 1.8)  # cheekbone
-    d = smooth_min(d, ellipsoid(p, (0, -6.4, 6.15), (2.8, 2.5, 2.95)), 1.5)  # muzzle
+    d = smooth_min(d, ellipsoid(p, (0, -2.8, 2.4), (6.2, 6.9, 5.9)), 2.2)  # middle of the face
+    d = smooth_min(d, capsule(p, (4.9, -3.2, -0.6), (1.7, -8.8, 5.4), 1.60, 1.50), 2.6)  # jaw line
+    d = smooth_min(d, ellipsoid(p, (0, -7.9, 4.9), (3.35, 2.8, 3.6)), 2.0)  # lower face
+    d = smooth_min(d, ellipsoid(p, (0, -9.45, 7.05), (1.50, 1.20, 1.35)), 1.3)  # chin
+    d = smooth_min(d, ellipsoid(p, (4.0, -2.7, 5.0), (1.75, 1.35, 2.35)), 2.6)  # cheekbone
+    d = smooth_min(d, capsule(p, (4.75, 1.6, 5.3), (4.95, -1.8, 5.2), 0.75, 0.85), 1.6)  # outer rim of the orbit
+    d = smooth_min(d, ellipsoid(p, (2.9, -2.2, 6.3), (1.5, 1.0, 1.15)), 1.8)  # under the eye
+    d = smooth_min(d, ellipsoid(p, (0, -6.3, 6.05), (2.7, 2.5, 2.95)), 1.5)  # muzzle
     d = smooth_min(d, capsule(p, (1.1, 1.95, 7.65), (4.2, 1.7, 5.95), 0.72, 0.52), 1.3)  # brow ridge
     d = smooth_min(d, capsule(p, (0, -6, -3.2), (0, -20, -4.2), 4.35, 4.75), 3.4)  # neck
-    return -smooth_min(-d, ellipsoid(p, (3.2, 0.05, 9.30), (2.15, 1.42, 2.05)), 1.5)  # eye socket
+    return -smooth_min(-d, ellipsoid(p, (3.0, 0.35, 9.20), (1.95, 1.25, 2.0)), 1.4)  # eye socket
 
 
 def _nose(p: np.ndarray) -> np.ndarray:
-    n = capsule(p, (0, 1.2, 7.55), (0, -2.95, 9.60), 0.50, 0.66)  # bridge
-    n = smooth_min(n, ellipsoid(p, (0, -3.40, 9.70), (0.92, 0.80, 0.92)), 0.55)  # tip
-    return smooth_min(n, ellipsoid(p, (1.05, -3.66, 8.85), (0.62, 0.60, 0.88)), 0.55)  # wings
+    n = capsule(p, (0, 1.2, 7.50), (0, -2.95, 9.55), 0.46, 0.66)  # bridge
+    return smooth_min(n, ellipsoid(p, (0, -3.36, 9.76), (0.86, 0.76, 0.88)), 0.55)  # tip
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -90,6 +92,16 @@ def outermost(origins: np.ndarray, directions: np.ndarray, near: float, far: flo
 def skin_along(directions: np.ndarray) -> np.ndarray:
     """Skin points (N, 3) seen from CENTRE in unit directions (N, 3)."""
     return CENTRE + directions * outermost(CENTRE, directions, 0.5, 22.0)[:, None]
+
+
+def onto_skin(points: np.ndarray, rounds: int = 3) -> np.ndarray:
+    """Points (N, 3) near the skin moved onto it along the gradient of the distance."""
+    step = 1e-3
+    for _ in range(rounds):
+        distance = head_distance(points)
+        gradient = np.stack([head_distance(points + step * axis) - distance for axis in np.eye(3)], 1) / step
+        points = points - (distance / np.maximum((gradient**2).sum(1), 0.2))[:, None] * gradient
+    return points
 
 
 def front_z(xy: np.ndarray) -> np.ndarray:

@@ -10,10 +10,10 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.spatial import Delaunay, cKDTree
 
-from diffspeaker3d.mannequin.form import CENTRE, EYE, MOUTH_Y, skin_along, unit
+from diffspeaker3d.mannequin.form import CENTRE, EYE, MOUTH_Y, onto_skin, skin_along, unit
 from diffspeaker3d.mannequin.rings import (
     EYE_RINGS,
     MOUTH_RINGS,
@@ -25,9 +25,10 @@ from diffspeaker3d.mannequin.rings import (
     neck_rings,
 )
 
-COARSE, FINE = 0.86, 0.25  # cm between vertices at the back of the skull and where it matters most
+COARSE, FINE = 0.82, 0.20  # cm between vertices at the back of the skull and where it matters most
+_NOSE = np.array([0.8, -3.3, 9.2])
 _DETAIL = (  # centre, radius in cm, strength of the density bumps, on |x|
-    ((0.9, -3.8, 9.2), 1.7, 1.00), ((0.0, -3.6, 9.9), 2.4, 0.95), ((0.0, -6.5, 8.6), 4.2, 0.85),
+    ((0.9, -3.8, 9.0), 1.8, 1.00), ((0.5, -2.4, 9.2), 2.2, 0.97), ((0.0, -6.5, 8.6), 4.2, 0.85),
     (tuple(EYE), 3.2, 0.90), ((2.5, 2.0, 8.0), 3.0, 0.80), ((0.0, -9.5, 7.5), 3.2, 0.62), ((4.0, -3.0, 6.0), 4.2, 0.62),
     ((0.0, 0.0, 8.0), 2.6, 0.85), ((3.5, -7.5, 4.5), 4.0, 0.45), ((0.0, 5.5, 6.5), 5.0, 0.35),
 )  # fmt: skip
@@ -127,7 +128,9 @@ def _throw(fixed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     directions = np.stack([radius * np.cos(turn), height, radius * np.sin(turn)], 1)
     directions = directions[(directions[:, 0] > 0.004) & (height > -0.97)]
     sparse = (directions[:, 2] < 0.1) & (np.arange(len(directions)) % 4 > 0)  # the back of the head needs fewer
-    points = skin_along(directions[~sparse])
+    nose = unit(_NOSE - CENTRE + rng.normal(size=(16000, 3)) * [0.60, 1.40, 0.5])  # seen edge-on: needs more tries
+    directions = np.concatenate([directions[~sparse], nose[nose[:, 0] > 0.004]])
+    points = skin_along(directions)
     x, y, front = points[:, 0], points[:, 1], points[:, 2] > 3
     mouth_up = np.where(y > MOUTH_Y, OUTER[1], OUTER[2])
     in_mouth = front & ((x / OUTER[0]) ** 2 + ((y - MOUTH_Y) / mouth_up) ** 2 < 1)
@@ -151,13 +154,28 @@ def _relax(fixed: np.ndarray, free: np.ndarray, borders: list[np.ndarray], round
     points, first = np.concatenate([fixed, free]), len(fixed)
     for _ in range(rounds):
         faces = _triangulate(points, borders)
-        edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-        rows, columns = np.r_[edges[:, 0], edges[:, 1]], np.r_[edges[:, 1], edges[:, 0]]
-        links = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(points), len(points))).tocsr()
+        links = _links(faces, len(points))
         mean = (links @ points) / np.maximum(np.asarray(links.sum(1)), 1)
         points[first:] = skin_along(unit(0.3 * points[first:] + 0.7 * mean[first:] - CENTRE))
         points[first:, 0] = np.maximum(points[first:, 0], 0.10)
+    return _settle(points, _triangulate(points, borders), first)
+
+
+def _settle(points: np.ndarray, faces: np.ndarray, first: int, rounds: int = 30) -> np.ndarray:
+    """Vertices from index `first` on spread evenly by sliding on the form: rays see the sides of the nose edge-on."""
+    links = _links(faces, len(points))
+    count = np.maximum(np.asarray(links.sum(1)), 1)
+    for _ in range(rounds):
+        mean = (links @ points) / count
+        points[first:] = onto_skin(points[first:] + 0.5 * (mean - points)[first:], rounds=2)
+        points[first:, 0] = np.maximum(points[first:, 0], 0.05)
     return points
+
+
+def _links(faces: np.ndarray, count: int) -> csr_matrix:
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    rows, columns = np.r_[edges[:, 0], edges[:, 1]], np.r_[edges[:, 1], edges[:, 0]]
+    return coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(count, count)).tocsr()
 
 
 def _triangulate(points: np.ndarray, borders: list[np.ndarray]) -> np.ndarray:

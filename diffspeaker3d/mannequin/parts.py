@@ -8,7 +8,7 @@ import numpy as np
 
 from diffspeaker3d.mannequin.form import EYE, EYE_RADIUS, MOUTH_Y, front_z
 
-LIP_Z = 9.30  # z of the contact line in the middle of the mouth, about; the teeth stand behind it
+LIP_Z = float(front_z(np.array([[0.0, MOUTH_Y]]))[0])  # z of the lips' contact; the teeth stand behind it
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def grid_faces(rows: int, columns: int, closed: bool = False) -> np.ndarray:
 
 def eyeball() -> Part:
     """Left eyeball: rings of constant angle from the pupil's centre, edges doubled where the colour changes."""
-    rings = np.array([0.0, 0.09, 0.165, 0.195, 0.27, 0.36, 0.41, 0.455, 0.50, 0.62, 0.80, 1.0, 1.25, 1.55, 1.9])
+    rings = np.array([0.0, 0.09, 0.155, 0.175, 0.25, 0.33, 0.385, 0.42, 0.45, 0.58, 0.78, 1.0, 1.25, 1.55, 1.9])
     tones = np.array(
         [[26, 22, 22]] * 3 + [[104, 88, 72], [122, 104, 84], [108, 92, 76], [70, 60, 52], [70, 60, 52]] + [[232, 226, 216]] * 7
     )
@@ -91,12 +91,12 @@ def tongue() -> Part:
 def brow() -> Part:
     """Left brow: a low ridge of clay on the skin, thick towards the nose and running out over the temple."""
     t = np.linspace(0, 1, 24)
-    x = 1.25 + 3.75 * t
-    y = 1.72 + 0.55 * np.sin(np.pi * np.clip(0.10 + 0.78 * t, 0, 1)) - 0.22 * t**3
-    half_width = 0.30 * (1 - 0.80 * t**1.7) * (1 - 0.55 * np.exp(-t / 0.05))
+    x = 1.20 + 3.70 * t
+    y = 1.80 + 0.55 * np.sin(np.pi * np.clip(0.10 + 0.78 * t, 0, 1)) - 0.22 * t**3
+    half_width = 0.25 * (1 - 0.88 * t**1.6) * (1 - 0.80 * np.exp(-t / 0.06))
     across = np.linspace(-1, 1, 7)
     xy = np.stack([np.repeat(x, 7), (y[:, None] + half_width[:, None] * across).ravel()], 1)
-    ridge = (0.14 * np.sqrt(np.maximum(1 - across**2, 0)) - 0.03)[None, :] * (half_width / 0.30)[:, None] ** 0.5
+    ridge = (0.12 * np.sqrt(np.maximum(1 - across**2, 0)) - 0.03)[None, :] * (half_width / 0.25)[:, None] ** 0.5
     vertices = np.concatenate([xy, (front_z(xy) + ridge.ravel())[:, None]], 1)
-    colors = np.tile(np.array([[112, 86, 72]]), (len(vertices), 1))
+    colors = np.tile(np.array([[142, 114, 96]]), (len(vertices), 1))
     return Part(vertices, grid_faces(len(t), len(across)), colors)

@@ -6,6 +6,7 @@ import numpy as np
 
 from diffspeaker3d.mannequin.form import EYE, MOUTH_Y
 from diffspeaker3d.mannequin.head import Head
+from diffspeaker3d.mannequin.occlusion import cavity, occlusion, vertex_normals
 from diffspeaker3d.mannequin.rings import MOUTH_RINGS, OUTER, PHI
 
 CLAY = np.array([222, 200, 180.0])
@@ -99,7 +100,7 @@ def colors(head: Head) -> np.ndarray:
 
     for name, amount in (("lip_border", 0.55), ("lip_body", 1.0), ("lip_inner", 1.0), ("lip_contact", 1.0)):
         paint(name, LIP_CLAY, amount)
-    paint("lip_contact", MOUTH_CLAY, 0.35)
+    paint("lip_contact", MOUTH_CLAY, 0.5)
     for name, amount in (("bag_front", 0.8), ("bag_teeth", 1.0), ("bag_middle", 1.0), ("bag_back", 1.0)):
         paint(name, MOUTH_CLAY * (0.7 if name in ("bag_middle", "bag_back") else 1.0), amount)
     result[np.flatnonzero(_bag_end(head))] = MOUTH_CLAY * 0.6
@@ -107,10 +108,25 @@ def colors(head: Head) -> np.ndarray:
     paint("lid_inner", LASH_CLAY, upper_lid)
     paint("lid_edge", LASH_CLAY, 0.5 * upper_lid)
     paint("lid_back", LASH_CLAY, 0.6)
+    result *= _shade(head)[:, None]
     for name, piece in head.pieces.items():
         if not name.startswith("ear"):
             result[piece] = head.part_colors[name]
     return np.rint(result).clip(0, 255).astype(np.uint8)
+
+
+def _shade(head: Head) -> np.ndarray:
+    """Factor (V,) on the albedo: less in folds, a touch more on edges."""
+    normals = vertex_normals(head.vertices, head.faces)
+    hidden = np.zeros(len(head.vertices))
+    skin = len(head.skin.vertices)
+    hidden[:skin] = np.clip(occlusion(head.skin.vertices, normals[:skin]) - 0.12, 0, 1)
+    eyes = np.linalg.norm((np.abs(head.vertices) - np.abs(EYE)) * [1, 1, 0.3], axis=1)
+    hidden *= 0.35 + 0.65 * np.clip((eyes - 1.2) / 1.2, 0, 1)  # the form has a hollow where the eyeball sits
+    fold = np.clip(cavity(head.vertices, head.faces, normals), -0.5, 1.2)
+    inside = np.concatenate([head.skin.rings[name] for name in _BAG_RINGS])
+    hidden[inside] = hidden[head.skin.mirror[inside]] = 0.0
+    return np.clip(1 - 0.45 * hidden - 0.14 * fold, 0.45, 1.06)
 
 
 def eye_centres(head: Head) -> np.ndarray:

@@ -21,15 +21,15 @@ EYE_RINGS = (
     "socket_outer", "socket_near", "lid_fold", "lid_crease", "lid_skin", "lid_edge", "lid_inner", "lid_back",
 )  # fmt: skip
 LIP_GAP = 0.02  # cm between closed lips
-HALF_WIDTH = 2.30  # cm from the middle of the mouth to a corner
+HALF_WIDTH = 2.12  # cm from the middle of the mouth to a corner
 OUTER = (HALF_WIDTH + 0.9, 1.50, 1.85)  # semi-axes of the outermost mouth ring: sideways, up, down
-SOCKET = (2.36, 1.72, 1.72)  # semi-axes of the outermost eye ring: sideways, up, down
+SOCKET = (2.34, 1.72, 1.66)  # semi-axes of the outermost eye ring: sideways, up, down
 NECK_Y = -13.6  # where free triangulation ends and neck rings begin
 
 
 def lip_line(x: np.ndarray) -> np.ndarray:
     """Height (N,) of the meeting line of the lips above MOUTH_Y: a soft bow with corners that hint at a smile."""
-    return -0.05 * np.exp(-((x / 0.55) ** 2)) + 0.06 * (x / HALF_WIDTH) ** 4 - 0.01
+    return -0.07 * np.exp(-((x / 0.60) ** 2)) - 0.05 * (x / HALF_WIDTH) ** 2 + 0.10 * (x / HALF_WIDTH) ** 6
 
 
 def _mouth_ring(
@@ -53,23 +53,23 @@ def mouth_rings() -> dict[str, np.ndarray]:
     """Mouth rings (31, 3) by name: skin, lips, the contact line, and the bag behind it."""
     rings = {
         "mouth_outer": _mouth_ring(*OUTER, (0.0, 0.0, 0.0), line=0.0),
-        "mouth_near": _mouth_ring(HALF_WIDTH + 0.42, 1.08, 1.36, (0.03, -0.06, -0.02), 0.05, 0.4),
-        "lip_border": _mouth_ring(HALF_WIDTH + 0.11, 0.80, 1.02, (0.16, 0.10, 0.0), 0.14),
-        "lip_body": _mouth_ring(HALF_WIDTH + 0.04, 0.52, 0.68, (0.42, 0.44, -0.04), 0.09),
-        "lip_inner": _mouth_ring(HALF_WIDTH, 0.22, 0.30, (0.40, 0.43, -0.10), 0.02),
-        "lip_contact": _mouth_ring(HALF_WIDTH - 0.06, LIP_GAP / 2, LIP_GAP / 2, (0.10, 0.10, -0.18)),
+        "mouth_near": _mouth_ring(HALF_WIDTH + 0.42, 1.08, 1.36, (0.03, -0.10, -0.02), 0.05, 0.4),
+        "lip_border": _mouth_ring(HALF_WIDTH + 0.11, 0.80, 1.02, (0.11, 0.05, 0.0), 0.19),
+        "lip_body": _mouth_ring(HALF_WIDTH + 0.04, 0.52, 0.68, (0.31, 0.33, -0.03), 0.11),
+        "lip_inner": _mouth_ring(HALF_WIDTH, 0.22, 0.30, (0.30, 0.33, -0.07), 0.02),
+        "lip_contact": _mouth_ring(HALF_WIDTH - 0.06, LIP_GAP / 2, LIP_GAP / 2, (0.04, 0.04, -0.13)),
     }
     lip_z = rings["lip_contact"][:, 2]
     for name, width, up, down, depth in (
-        ("bag_front", 2.26, 0.26, 0.32, 0.32), ("bag_teeth", 2.38, 0.95, 1.05, 0.55), ("bag_middle", 2.60, 1.35, 1.60, 2.1),
-        ("bag_back", 2.05, 1.0, 1.3, 4.2),
+        ("bag_front", HALF_WIDTH - 0.10, 0.06, 0.08, 0.20), ("bag_teeth", HALF_WIDTH + 0.05, 0.95, 1.05, 0.55),
+        ("bag_middle", 2.50, 1.35, 1.60, 2.2), ("bag_back", 2.0, 1.0, 1.3, 4.2),
     ):  # fmt: skip
         cosine, sine = np.maximum(np.cos(PHI), 0.0), np.sin(PHI)
         x = width * cosine
         x[np.abs(x) < 1e-9] = 0
         y = MOUTH_Y + np.where(sine > 0, up, down) * np.sign(sine) * np.abs(sine) ** 0.8
-        flat = 0.35 if depth < 1 else 0.0  # the bag starts along the curve of the lips and ends in a plane
-        z = lip_z[0] + (lip_z - lip_z[0]) * (flat + (1 - flat) * (depth < 0.5)) - depth
+        follow = 1.0 if depth < 1 else 0.0  # the bag starts along the curve of the lips and ends in a plane
+        z = lip_z[0] + (lip_z - lip_z[0]) * follow - depth
         rings[name] = np.stack([x, y, z], 1)
     return rings
 
@@ -107,22 +107,22 @@ def clear_of_eyeball(points: np.ndarray, gap: float) -> np.ndarray:
 
 def eye_rings() -> dict[str, np.ndarray]:
     """Rings (36, 3) by name around the left eye, from the socket to the back of the lid's rim."""
-    lid = np.maximum(np.sin(THETA), 0.0)
-    crease = clear_of_eyeball(_on_skin(_almond(1.52, 0.86, 0.82), -0.25), 0.13)
-    crease[:, 2] -= 0.13 * lid
-    fold = clear_of_eyeball(_on_skin(_almond(1.72, 1.10, 1.08)), 0.14)
-    fold[:, 2] += 0.02 * lid
-    inner = _on_eyeball(_almond(1.20, 0.44, 0.46), EYE_RADIUS + 0.045)
-    return {
-        "socket_outer": _on_skin(_almond(*SOCKET, 0.05, 1.0)),
-        "socket_near": clear_of_eyeball(_on_skin(_almond(2.00, 1.40, 1.38)), 0.12),
-        "lid_fold": fold,
-        "lid_crease": crease,
-        "lid_skin": _on_eyeball(_almond(1.38, 0.70, 0.64), EYE_RADIUS + 0.15),
-        "lid_edge": _on_eyeball(_almond(1.26, 0.50, 0.52), EYE_RADIUS + 0.13),
-        "lid_inner": inner,
-        "lid_back": EYE + (inner - EYE) * 0.94,
-    }
+    upper = np.maximum(np.sin(THETA), 0.0)
+    lower = np.maximum(-np.sin(THETA), 0.0)
+    edge = _on_eyeball(_almond(1.36, 0.50, 0.56), EYE_RADIUS + 0.13)
+    inner = _on_eyeball(_almond(1.30, 0.445, 0.51), EYE_RADIUS + 0.045)
+    near = clear_of_eyeball(_on_skin(_almond(2.02, 1.42, 1.34)), 0.12)
+    rings = {"socket_outer": _on_skin(_almond(*SOCKET, 0.05, 1.0)), "socket_near": near}
+    # Between the lid's edge and the socket: name, share of the way, outline, height above the straight way.
+    for name, share, outline, lift in (
+        ("lid_fold", 0.62, (1.74, 1.08, 1.02), 0.07 * upper + 0.06 * lower),
+        ("lid_crease", 0.40, (1.57, 0.84, 0.84), -0.13 * upper + 0.05 * lower),
+        ("lid_skin", 0.16, (1.44, 0.68, 0.68), 0.04 * upper + 0.02),
+    ):
+        x, y = _almond(*outline)
+        z = (1 - share) * edge[:, 2] + share * near[:, 2] + lift
+        rings[name] = clear_of_eyeball(np.stack([x + EYE[0], y + EYE[1], z], 1), 0.12)
+    return rings | {"lid_edge": edge, "lid_inner": inner, "lid_back": EYE + (inner - EYE) * 0.94}
 
 
 def neck_rings() -> list[np.ndarray]:
@@ -136,11 +136,14 @@ def neck_rings() -> list[np.ndarray]:
         inside = head_distance(origin + directions * middle[:, None]) < 0
         low, high = np.where(inside, middle, low), np.where(inside, high, middle)
     rings = []
-    for drop in (0.0, 0.7, 1.5, 2.4, 3.2, 3.8, 4.2):
-        flare = 1.0 + np.array([0.30, 0.0, 0.22]) * (drop / 4.2) ** 2.2
-        rings.append(origin + directions * low[:, None] * flare - [0, drop, 0])
-    for inset, drop in ((0.985, 4.4), (0.95, 4.48), (0.86, 4.48)):
-        rings.append(origin + (rings[6] - origin - [0, -4.2, 0]) * [inset, 1, inset] - [0, drop, 0])
+    for drop in (0.0, 0.7, 1.5, 2.4, 3.3, 4.1, 4.7):
+        share = (drop / 4.7) ** 2
+        flare = 1.0 + share * np.array([0.72, 0.0, 0.22])
+        sag = drop * (1 + 0.14 * np.abs(directions[:, 2]) ** 1.5 * share)  # the hem hangs lower in front and at the back
+        rings.append(origin + directions * low[:, None] * flare - np.stack([0 * sag, sag, 0 * sag], 1))
+    hem = rings[-1] - [0, 0, origin[2]]
+    for inset, drop in ((0.985, 0.22), (0.95, 0.32), (0.84, 0.32)):
+        rings.append(hem * [inset, 1, inset] + [0, -drop, origin[2]])
     for ring in rings:
         ring[[0, -1], 0] = 0.0
     return rings

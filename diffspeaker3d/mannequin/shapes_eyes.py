@@ -27,7 +27,7 @@ def eye_shapes(sculptor: Sculptor) -> dict[str, np.ndarray]:
         "eyeWide": _lids(sculptor, _lifting(sculptor, 0.26, -0.07)),
         "eyeSquint": _lids(sculptor, _lifting(sculptor, -0.14, 0.24)) + sculptor.bump((3.3, -1.6, 7.6), 1.1, (0, 0.22, 0.08)),
         "eyeLookUp": _lids(sculptor, _lifting(sculptor, 0.20, 0.05)),
-        "eyeLookDown": _lids(sculptor, _lifting(sculptor, -0.30, -0.10)),
+        "eyeLookDown": _lids(sculptor, _lifting(sculptor, -0.42, -0.12)),
         "eyeLookIn": np.zeros_like(sculptor.points),
         "eyeLookOut": np.zeros_like(sculptor.points),
         "browDown": sculptor.bump((2.0, 2.0, 7.9), 1.7, (-0.20, -0.50, 0.10)) + sculptor.bump((4.2, 2.0, 6.4), 1.3, (0, -0.22, 0)),

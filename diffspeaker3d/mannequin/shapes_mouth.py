@@ -66,13 +66,13 @@ def _jaw(s: Sculptor) -> dict[str, np.ndarray]:
     opened = s.lips(open_move, every, still, bone)
 
     def close_move(name: str, rel: np.ndarray) -> np.ndarray:
-        drop = opened[s.rings[name]]
         contact = opened[s.rings["lip_contact"]]
-        meet = 0.34 * contact + 0.66 * contact[::-1]  # for the lower lip; the upper lip gives the other third
-        target = np.where(s.up[:, None] > 0, 0.66 * contact + 0.34 * contact[::-1], meet)
+        upper = np.where(s.up[:, None] > 0, contact, contact[::-1])
+        lower = np.where(s.up[:, None] > 0, contact[::-1], contact)
+        target = 0.78 * upper + 0.22 * lower + [0, 0, 0.40]  # the lower lip does most of it, and both pout
         if name.startswith("bag_t"):
             return 0.5 * (target - contact)
-        return (target - contact) * {"mouth_near": 0.42, "lip_border": 0.78, "lip_body": 0.96}.get(name, 1.0) + 0 * drop
+        return (target - contact) * {"mouth_near": 0.42, "lip_border": 0.78, "lip_body": 0.96}.get(name, 1.0)
 
     rings = dict.fromkeys(("bag_teeth", "bag_front", "lip_contact", "lip_inner", "lip_body", "lip_border", "mouth_near"), 1.0)
     closed = s.lips(close_move, rings, s.beyond(5.0) | (np.linalg.norm(p - [0, -9.2, 6.9], axis=1) < 1.2))
@@ -126,7 +126,7 @@ def _rounding(s: Sculptor) -> dict[str, np.ndarray]:
 
 
 def _corners(s: Sculptor) -> dict[str, np.ndarray]:
-    pull = s.side**1.6
+    pull = s.side**2.6
     arc, sign = np.abs(s.up), np.sign(s.up)
 
     def along(x: float, y: float, z: float, thin: float = 0.0) -> np.ndarray:
@@ -136,9 +136,9 @@ def _corners(s: Sculptor) -> dict[str, np.ndarray]:
         return move  # type: ignore[return-value]
 
     wide = s.beyond(7.0) | (s.points[:, 1] > -1.3) | (np.abs(s.points[:, 2]) < 1.5)
-    cheeks = s.patch((4.0, -3.3, 7.0), 0.75, (0.10, 0.38, 0.22)) | s.patch((3.2, -5.2, 7.2), 0.4, (0.35, 0.42, 0.05))
+    cheeks = s.patch((3.9, -3.3, 7.0), 0.75, (0.12, 0.42, 0.30)) | s.patch((3.2, -5.2, 7.2), 0.4, (0.35, 0.42, 0.05))
     pairs = {
-        "mouthSmile": s.lips(along(0.62, 0.80, -0.50, 0.08), _CORNERS, wide, cheeks),
+        "mouthSmile": s.lips(along(0.66, 0.60, -0.50, 0.07), _CORNERS, wide, cheeks),
         "mouthFrown": s.lips(along(0.10, -0.62, -0.12), _CORNERS),
         "mouthDimple": s.lips(along(0.34, 0.10, -0.55, 0.05), _CORNERS),
         "mouthStretch": s.lips(along(0.70, -0.14, -0.45, 0.14), _CORNERS),
