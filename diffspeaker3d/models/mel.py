@@ -109,7 +109,10 @@ class MelEncoder(AudioEncoder):
 
 
 class ResidualBlock(nn.Module):
-    """Dilated convolution over time, layer norm over channels frame by frame (padding-safe), 1x1 back."""
+    """Dilated convolution over time, layer norm over channels frame by frame (padding-safe), 1x1 back.
+
+    Dropout takes a channel of a clip for all its frames: neighbours would fill in for single ones.
+    """
 
     def __init__(self, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -121,7 +124,8 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, real: Tensor) -> Tensor:
         """x (B, n, C) with `real` (B, 1, n): what lies beyond the clip is zero, as the convolution's own padding."""
         y = self.dilated(x.transpose(1, 2) * real).transpose(1, 2)
-        return x + self.dropout(self.pointwise(F.gelu(self.norm(y))))
+        kept = self.dropout(torch.ones_like(x[:, :1]))
+        return x + kept * self.pointwise(F.gelu(self.norm(y)))
 
 
 def mel_filters(num_mels: int, warp: Tensor) -> Tensor:

@@ -46,6 +46,8 @@ class TransformersEncoder(AudioEncoder):
         InputError: no such folder or model, not one of the families, a pattern that matches nothing.
     """
 
+    model: Any  # transformers' classes are not known to the type checker
+
     def __init__(
         self,
         name_or_path: str,
@@ -58,7 +60,7 @@ class TransformersEncoder(AudioEncoder):
         if alignment not in (TIME, ENDPOINTS):
             raise InputError(f"audio encoder: unknown alignment {alignment!r}; known: {TIME}, {ENDPOINTS}")
         self.fps, self.alignment = float(fps), alignment
-        self.model: Any = _load(name_or_path) if hidden_architecture is None else _from_architecture(hidden_architecture)
+        self.model = _load(name_or_path) if hidden_architecture is None else _from_architecture(hidden_architecture)
         self.family = str(self.model.config.model_type)
         self.width = int(self.model.config.hidden_size)
         self._freeze(trainable)
