@@ -30,6 +30,7 @@ FORMATS: Mapping[str, tuple[str, str]] = MappingProxyType({
     ".usdz": ("usd", "the same in one package with its sound"),
     ".csv": ("livelink_csv", "ARKit curves as Live Link Face records them"),
     ".json": ("audio2face", "ARKit curves as Audio2Face exports them"),
+    ".html": ("html", "one web page that plays it, without network"),
     ".pc2": ("point_cache", "point cache for 3ds Max and Blender, with an obj beside"),
     ".mdd": ("point_cache", "point cache for Blender and Houdini, with an obj beside"),
 })  # fmt: skip

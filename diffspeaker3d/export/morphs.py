@@ -26,10 +26,12 @@ class MorphOptions:
     Attributes:
         tolerance: largest error of a coordinate, metres.
         max_targets: most shapes allowed; phones stop drawing above 241.
+        signed: keep principal directions whole, with weights in [-1, 1], for a reader that does not clamp.
     """
 
     tolerance: float = 5e-5
     max_targets: int = 200
+    signed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ class Morphs:
     Attributes:
         names: K names.
         deltas (array (K, V, 3) float32): displacement at weight 1, the topology's unit.
-        weights (array (T, K) float32): in [0, 1].
+        weights (array (T, K) float32): in [0, 1]; signed directions within [-1, 1] where those were asked for.
         named: True for the head's own shapes, False for principal directions of this motion.
         max_error, rms_error: deviation of coordinates from the animation over all frames, the topology's unit.
     """
@@ -58,7 +60,8 @@ def find_morphs(animation: Animation, options: MorphOptions | None = None) -> Mo
     tolerance = in_units(options.tolerance, animation.topology, animation.template)
     morphs = own_shapes(animation)
     if morphs is None or morphs.max_error > tolerance:
-        morphs = principal_shapes(animation, tolerance, options.max_targets)
+        limit = options.max_targets if options.signed else options.max_targets // 2
+        morphs = principal_shapes(animation, tolerance, max(1, limit), options.signed)
     if morphs.max_error > tolerance:
         millimetres = 1000 * metres_per_unit(animation.topology) * morphs.max_error
         log.warning(
@@ -81,8 +84,8 @@ def own_shapes(animation: Animation) -> Morphs | None:
     return _into_unit_range(names, deltas, weights[:, used], True, error)
 
 
-def principal_shapes(animation: Animation, tolerance: float, max_targets: int) -> Morphs:
-    """As few principal directions of the motion as stay within `tolerance` (topology's unit), at most max_targets / 2.
+def principal_shapes(animation: Animation, tolerance: float, limit: int, signed: bool) -> Morphs:
+    """As few principal directions of the motion as stay within `tolerance` (topology's unit), at most `limit`.
 
     Directions come from the Gram matrix of up to BASIS_FRAMES frames spread over the motion; every frame is then
     projected and measured, and directions are added until all are within the tolerance or the limit is reached.
@@ -90,7 +93,7 @@ def principal_shapes(animation: Animation, tolerance: float, max_targets: int) -
     chosen = np.unique(np.linspace(0, len(animation) - 1, min(len(animation), BASIS_FRAMES)).round().astype(int))
     sample = (np.asarray(animation.vertices[chosen], np.float64) - animation.template).reshape(len(chosen), -1)
     values, vectors = np.linalg.eigh(sample @ sample.T)
-    order = np.argsort(values)[::-1][: max(1, max_targets // 2)]
+    order = np.argsort(values)[::-1][:limit]
     kept = order[values[order] > 1e-12 * max(values[order[0]], 1e-30)]
     if len(kept) == 0:
         return Morphs(("rest",), np.zeros((1, *animation.template.shape), np.float32), np.zeros((len(animation), 1), np.float32), False, 0.0, 0.0)
@@ -105,6 +108,9 @@ def principal_shapes(animation: Animation, tolerance: float, max_targets: int) -
             break
         count = min(len(directions), count + max(4, count // 4))
     names = tuple(f"motion{k + 1:03d}" for k in range(count))
+    if signed:
+        peaks = np.abs(weights).max(0)
+        return Morphs(names, deltas * peaks[:, None, None], weights / peaks, False, *error)
     return _into_unit_range(names, deltas, weights, False, error)
 
 

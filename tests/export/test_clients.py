@@ -1,4 +1,4 @@
-"""Foreign readers: the Khronos validator, three.js. Run by `make test-clients`, which installs them."""
+"""Foreign readers: the Khronos validator, three.js, Chromium. Run by `make test-clients`, which installs them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.export import save
+from diffspeaker3d.export.html import HtmlOptions
 from diffspeaker3d.export.mesh import metres_per_unit
 from diffspeaker3d.export.morphs import find_morphs
 
@@ -35,7 +36,7 @@ def expectation(animation: Animation, path: Path) -> Path:
     frames = np.unique(np.linspace(0, len(animation) - 1, 5).round().astype(int))
     scale = metres_per_unit(animation.topology)
     vertices = {str(t): (np.asarray(animation.vertices[int(t)]) * scale).reshape(-1).tolist() for t in frames}
-    path.write_text(json.dumps({"fps": animation.fps, "frames": vertices}))
+    path.write_text(json.dumps({"fps": animation.fps, "frames": vertices, "middle": round(len(animation) * 0.48) / animation.fps}))
     return path
 
 
@@ -51,3 +52,19 @@ def test_gltf_in_the_khronos_validator_and_three_js(which: str, suffix: str, sha
     assert result["deviation"] < 1e-5 + morphs.max_error * metres_per_unit(animation.topology)
     assert result["vertices"] == animation.topology.num_vertices and result["skinned"]
     assert result["names"] == list(morphs.names)
+
+
+@pytest.mark.parametrize("compare", [False, True])
+def test_the_page_plays_in_chromium(compare: bool, shaped: Animation, free: Animation, tmp_path: Path) -> None:
+    chromium = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    if chromium is None:
+        pytest.skip("needs Chromium or Chrome on PATH")
+    save(shaped, tmp_path / "a.html", HtmlOptions(compare=free if compare else None))
+    expected = expectation(shaped, tmp_path / "expected.json")
+    result = node("player.mjs", chromium, tmp_path / "a.html", expected, tmp_path)
+    assert result["errors"] == [] and result["requests"] == []
+    assert result["deviation"] < 1e-5 and result["takes"] == 1 + compare and result["duration"] == (1.6 if compare else 1.5)
+    assert result["halfway"] == pytest.approx(22 / 30, abs=0.01) and result["stepped"] == pytest.approx(23 / 30, abs=0.01)
+    assert result["playing"] and 0.1 < result["advanced"] <= result["elapsed"] + 0.1  # sound is the clock
+    assert result["differs"] == {"motion": True, "wireframe": True} and not result["overflow"]
+    assert "style neutral" in result["text"] and "seed 3" in result["text"]
