@@ -61,6 +61,8 @@ def articulate(
     """
     manner = manner or Manner.from_style()
     times = np.arange(int(duration * fps + 1e-6)) / fps
+    if not len(times):
+        return np.zeros((0, len(CONTROL_NAMES)), np.float32)
     spoken = _with_silence(segments(phones), duration)
     gestures = _blend(spoken, times, manner, np.random.default_rng(seed))
     gestures[:, _G["jawOpen"]] = np.maximum(gestures[:, _G["jawOpen"]], manner.rest_jaw)
@@ -200,14 +202,14 @@ def _close_pauses(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray
 def _seal_bilabials(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray, fps: float) -> None:
     """p, b, m: closure at least 1 all the way, SEAL at the centre."""
     close = gestures[:, _G["close"]]
-    for segment in spoken:
+    lengths = [np.inf, *(s.end - s.start for s in spoken), np.inf]
+    for segment, before, after in zip(spoken, lengths[:-2], lengths[2:], strict=True):
         if segment.viseme == "PP":
             start, end = _caught(segment, fps)
-            held = _window(times, start, end, CLOSING_SECONDS, RELEASING_SECONDS)
-            centre = 0.5 * (start + end)
-            crest = 1.06 + (SEAL - 1.06) * _window(
-                times, centre, centre, 0.5 * (end - start) + 0.02, 0.5 * (end - start) + 0.02
-            )
+            # A short neighbour still has to be seen open: the lips take at most half of it.
+            held = _window(times, start, end, min(CLOSING_SECONDS, 0.55 * before), min(RELEASING_SECONDS, 0.5 * after))
+            centre, half = 0.5 * (start + end), 0.5 * (end - start) + 0.02
+            crest = 1.06 + (SEAL - 1.06) * _window(times, centre, centre, half, half)
             close += held * np.maximum(crest - close, 0.0)
 
 

@@ -86,6 +86,8 @@ class Flite:
         settings = ((_STRETCH, stretch), (_F0_MEAN, f0_mean or MEAN_F0[voice]), (_F0_DEVIATION, f0_deviation))
         for key, value in settings:
             library.feat_set_float(features, key, value)
+        if hasattr(library, "srand"):  # the C library's, found through this one: breathiness is random
+            library.srand(1)
         utterance = library.flite_synth_text(text.encode("ascii", "replace"), handle)
         if not utterance:
             raise InputError(f"flite cannot speak {text[:60]!r}; write it differently")

@@ -53,7 +53,7 @@ TARGETS: dict[str, Target] = {
     "RR": Target((0.50, 0.5, 0.90, 0.9), {"jawOpen": 0.13, "pucker": 0.38, "funnel": 0.26, "lowerDown": 0.10, "tongueUp": 0.40}),
     "ll": Target((0.45, 0.25, 0.10, 1.7), {"jawOpen": 0.14, "lowerDown": 0.16, "tongueUp": 1.0}),
     "hh": Target((0.10, 0.10, 0.04, 0.1), {"jawOpen": 0.16}),
-    "ww": Target((0.75, 0.8, 2.1, 0.3), {"jawOpen": 0.06, "close": 0.40, "pucker": 0.95, "funnel": 0.12}),
+    "ww": Target((1.10, 1.3, 2.1, 0.3), {"jawOpen": 0.06, "close": 0.40, "pucker": 0.95, "funnel": 0.12}),
     "aa": Target((1.10, 1.0, 0.95, 0.5), {"jawOpen": 0.64, "close": OPEN, "lowerDown": 0.18}),
     "ae": Target((1.05, 1.0, 1.15, 0.5), {"jawOpen": 0.54, "close": OPEN, "stretch": 0.32, "upperUp": 0.18, "lowerDown": 0.24, "smile": 0.08}),
     "ah": Target((0.75, 0.8, 0.55, 0.4), {"jawOpen": 0.36, "close": OPEN, "lowerDown": 0.14, "upperUp": 0.04}),
@@ -62,7 +62,7 @@ TARGETS: dict[str, Target] = {
     "iy": Target((0.75, 0.8, 1.45, 0.8), {"jawOpen": 0.14, "stretch": 0.55, "smile": 0.30, "upperUp": 0.10, "lowerDown": 0.24, "tongueUp": 0.30}),
     "ao": Target((0.95, 1.0, 1.15, 0.4), {"jawOpen": 0.50, "close": OPEN, "funnel": 0.55, "pucker": 0.12}),
     "oh": Target((0.85, 0.9, 1.40, 0.4), {"jawOpen": 0.30, "close": 0.08, "funnel": 0.48, "pucker": 0.50}),
-    "uw": Target((0.75, 0.8, 1.70, 0.5), {"jawOpen": 0.11, "close": 0.28, "pucker": 0.95, "funnel": 0.14}),
+    "uw": Target((0.95, 1.0, 1.70, 0.5), {"jawOpen": 0.11, "close": 0.28, "pucker": 0.95, "funnel": 0.14}),
     "uh": Target((0.65, 0.7, 0.90, 0.4), {"jawOpen": 0.22, "pucker": 0.45, "funnel": 0.24}),
     "er": Target((0.65, 0.7, 0.90, 0.7), {"jawOpen": 0.22, "pucker": 0.34, "funnel": 0.28, "tongueUp": 0.25}),
 }  # fmt: skip

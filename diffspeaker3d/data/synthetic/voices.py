@@ -27,7 +27,8 @@ ACCENTS = (
 )
 HELD_OUT_ACCENTS = ("gmw/en-GB-scotland", "gmw/en-029")
 HELD_OUT_FLITE = frozenset({"slt"})
-_INHUMAN = re.compile("robo|robot|demonic|fast|croak|whisper|announcer", re.IGNORECASE)
+# Not somebody's voice, or with an echo that fills the closures of p, t and k.
+_UNUSED = re.compile("robo|demonic|fast|croak|whisper|announcer|alicia|marco|ricishay", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,8 @@ def resolve_engines(engines: Sequence[str] | str) -> tuple[str, ...]:
     Raises:
         InputError: an unknown engine, or one (or all) not installed.
     """
-    installed = {
-        "espeak": espeak.library_paths() is not None,
-        "flite": bool(flite.installed_voices()),
-        "festival": bool(festival.installed_voices()),
-    }
     if engines == "auto":
-        found = tuple(name for name in ENGINES if installed[name])
+        found = tuple(name for name in ENGINES if _installed(name))
         if not set(found) & set(TRAINING_SHARE):
             raise InputError("no speech synthesiser is installed; install the extra: pip install diffspeaker3d[synth]")
         return found
@@ -71,12 +67,18 @@ def resolve_engines(engines: Sequence[str] | str) -> tuple[str, ...]:
     for name in wanted:
         if name not in ENGINES:
             raise InputError(f"engines: {name!r} is unknown; known: auto, {', '.join(ENGINES)}")
-        if not installed[name]:
+        if not _installed(name):
             how = "pip install diffspeaker3d[synth]" if name == "espeak" else f"apt-get install {name}"
             raise InputError(f"engines: {name} is not installed; {how}, or leave it out")
     if not set(wanted) & set(TRAINING_SHARE):
         raise InputError(f"engines: {', '.join(wanted)} only tests; add one of {', '.join(TRAINING_SHARE)}")
     return tuple(name for name in ENGINES if name in wanted)
+
+
+def _installed(engine: str) -> bool:
+    if engine == "espeak":
+        return espeak.library_paths() is not None
+    return bool((flite if engine == "flite" else festival).installed_voices())
 
 
 def voices(engines: Sequence[str]) -> tuple[list[Voice], list[Voice]]:
@@ -103,7 +105,7 @@ def _espeak_variants() -> tuple[list[str], list[str]]:
     paths = espeak.library_paths()
     folder = Path(paths[1]) / "voices" / "!v" if paths and paths[1] else None
     names = (
-        sorted(p.name for p in folder.iterdir() if not _INHUMAN.search(p.name))
+        sorted(p.name for p in folder.iterdir() if not _UNUSED.search(p.name))
         if folder and folder.is_dir()
         else ["f2", "m3", "f4", "m1", "klatt2"]
     )
@@ -123,20 +125,18 @@ def draw_voice(rng: np.random.Generator, choices: Sequence[Voice], *, training: 
 
 
 class Speakers:
-    """The engines of one process, loaded on first use."""
+    """The engines of one process; flite is loaded on first use."""
 
     def __init__(self) -> None:
-        self._espeak: espeak.ESpeak | None = None
         self._flite: flite.Flite | None = None
 
     def speak(self, text: str, voice: Voice, prosody: Prosody) -> tuple[np.ndarray, int, list[Phone]]:
         """Text to (waveform (N,) float32, sample_rate in Hz, phones). Raises InputError as the engines do."""
         if voice.engine == "espeak":
-            self._espeak = self._espeak or espeak.ESpeak()
             pitch, pitch_range = (
                 float(np.clip(50 + 60 * np.log2(x), 0, 99)) for x in (prosody.pitch, prosody.pitch_range)
             )
-            return self._espeak.speak(text, voice.name, 165.0 * prosody.rate, pitch, pitch_range)
+            return espeak.speak(text, voice.name, 165.0 * prosody.rate, pitch, pitch_range)
         if voice.engine == "flite":
             self._flite = self._flite or flite.Flite()
             f0 = flite.MEAN_F0[voice.name] * prosody.pitch
