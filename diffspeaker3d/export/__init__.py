@@ -33,6 +33,8 @@ FORMATS: Mapping[str, tuple[str, str]] = MappingProxyType({
     ".html": ("html", "one web page that plays it, without network"),
     ".pc2": ("point_cache", "point cache for 3ds Max and Blender, with an obj beside"),
     ".mdd": ("point_cache", "point cache for Blender and Houdini, with an obj beside"),
+    ".abc": ("blender", "Alembic, through an installed Blender"),
+    ".fbx": ("blender", "FBX morph targets, through an installed Blender"),
 })  # fmt: skip
 # scheme -> module with stream(animation, url)
 STREAMS: Mapping[str, str] = MappingProxyType({"livelink": "livelink", "vmc": "vmc"})

@@ -1,4 +1,4 @@
-"""Foreign readers: the Khronos validator, three.js, Chromium. Run by `make test-clients`, which installs them."""
+"""Foreign readers: the Khronos validator, three.js, Chromium, Blender. Run by `make test-clients`, which installs them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from diffspeaker3d.animation import Animation
-from diffspeaker3d.export import save
+from diffspeaker3d.errors import InputError
+from diffspeaker3d.export import blender, save
 from diffspeaker3d.export.html import HtmlOptions
 from diffspeaker3d.export.mesh import metres_per_unit
 from diffspeaker3d.export.morphs import find_morphs
@@ -68,3 +69,27 @@ def test_the_page_plays_in_chromium(compare: bool, shaped: Animation, free: Anim
     assert result["playing"] and 0.1 < result["advanced"] <= result["elapsed"] + 0.1  # sound is the clock
     assert result["differs"] == {"motion": True, "wireframe": True} and not result["overflow"]
     assert "style neutral" in result["text"] and "seed 3" in result["text"]
+
+
+# What Blender may deviate by, metres, beside what the file itself states.
+IN_BLENDER = {".glb": 1e-5, ".pc2": 1e-7, ".mdd": 1e-7, ".usdc": 1e-6, ".abc": 1e-6, ".fbx": 1e-5}
+
+
+@pytest.mark.parametrize("suffix", IN_BLENDER)
+@pytest.mark.parametrize("which", ["shaped", "free"])
+def test_blender_plays_it(which: str, suffix: str, shaped: Animation, free: Animation, tmp_path: Path) -> None:
+    animation = shaped if which == "shaped" else free
+    try:
+        program = blender.find_blender(tmp_path / "a.fbx")
+    except InputError as error:
+        pytest.skip(str(error))
+    path = save(animation, tmp_path / f"a{suffix}")[0]
+    frames = [0, 7, 23, len(animation) - 1]
+    blender.run_blender(program, ["read", path, tmp_path / "answer.json", animation.fps, *frames])
+    found = json.loads((tmp_path / "answer.json").read_text())
+    scale = metres_per_unit(animation.topology)
+    stated = find_morphs(animation).max_error * scale if suffix in (".glb", ".fbx") else 0.0
+    seen = np.array([found[str(t)] for t in frames]).reshape(len(frames), -1, 3)
+    truth = np.stack([np.asarray(animation.vertices[t]) * scale for t in frames])
+    assert np.abs(seen - truth).max() < IN_BLENDER[suffix] + stated
+    assert np.abs(np.diff(seen, axis=0)).max() > 1e-3  # it moves
