@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from diffspeaker3d.mannequin.parts import Part, grid_faces
+from diffspeaker3d.mannequin.parts import Part, polar_grid
 
 _PLACE = np.array([6.52, -1.2, -1.45])  # where the middle of the ear sits, cm
 _FLARE, _LEAN = np.deg2rad(24.0), np.deg2rad(-12.0)  # the back edge stands off the skull; the top leans back
@@ -47,11 +47,9 @@ def ear() -> Part:
     edge = layers[0][-1]
     for scale, drop in ((1.02, 0.10), (1.0, 0.24), (0.94, 0.36), (0.80, 0.50), (0.62, 1.5)):
         layers.append(np.concatenate([rim * scale, np.minimum(edge[:, 2:] - drop, 0.5 - drop)], 1)[None])
-    sheet = np.concatenate(layers).transpose(1, 0, 2).reshape(-1, 3)
-    back, up, out = sheet.T
+    back, up, out = np.concatenate(layers).transpose(2, 1, 0)
     x = out * np.cos(_FLARE) + (back + 1.5) * np.sin(_FLARE)
     z = -(back * np.cos(_FLARE)) + out * np.sin(_FLARE) * 0.6
-    vertices = np.stack([x, up * np.cos(_LEAN) + z * np.sin(_LEAN), -up * np.sin(_LEAN) * -1 + z * np.cos(_LEAN)], 1)
-    colors = np.tile(np.array([[0, 0, 0]]), (len(vertices), 1))
-    count = sheet.shape[0] // len(turn)
-    return Part(vertices + _PLACE, grid_faces(len(turn), count, closed=True)[:, ::-1].copy(), colors)
+    vertices = np.stack([x, up * np.cos(_LEAN) + z * np.sin(_LEAN), up * np.sin(_LEAN) + z * np.cos(_LEAN)], -1)
+    vertices, faces = polar_grid(vertices + _PLACE)
+    return Part(vertices, faces[:, ::-1].copy(), np.tile(np.array([[0, 0, 0]]), (len(vertices), 1)))

@@ -45,8 +45,9 @@ def head_distance(points: np.ndarray) -> np.ndarray:
     p[..., 0] = np.abs(p[..., 0])
     d = _skull(p)
     d = smooth_min(d, _nose(p), 1.25)
-    d = smooth_min(d, ellipsoid(p, (1.08, -3.66, 8.80), (0.56, 0.58, 0.90)), 0.50)  # wing of the nose
-    d = -smooth_min(-d, ellipsoid(p, (0.60, -4.26, 9.20), (0.33, 0.36, 0.58)), 0.20)  # nostril
+    d = smooth_min(d, ellipsoid(p, (0.75, -2.95, 8.0), (0.95, 1.15, 1.05)), 0.9)  # the nose's foot on the face
+    d = smooth_min(d, capsule(p, (0.62, -3.40, 9.20), (1.27, -3.78, 8.48), 0.44, 0.50), 0.40)  # wing of the nose
+    d = -smooth_min(-d, ellipsoid(p, (0.60, -4.24, 9.12), (0.32, 0.36, 0.56)), 0.20)  # nostril
     return -smooth_min(-d, capsule(p, (0, -4.60, 9.72), (0, -5.5, 9.55), 0.20, 0.24), 0.42)  # philtrum
 
 

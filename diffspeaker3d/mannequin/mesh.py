@@ -25,7 +25,7 @@ from diffspeaker3d.mannequin.rings import (
     neck_rings,
 )
 
-COARSE, FINE = 0.82, 0.20  # cm between vertices at the back of the skull and where it matters most
+COARSE, FINE = 0.74, 0.20  # cm between vertices at the back of the skull and where it matters most
 _NOSE = np.array([0.8, -3.3, 9.2])
 _DETAIL = (  # centre, radius in cm, strength of the density bumps, on |x|
     ((0.9, -3.8, 9.0), 1.8, 1.00), ((0.5, -2.4, 9.2), 2.2, 0.97), ((0.0, -6.5, 8.6), 4.2, 0.85),

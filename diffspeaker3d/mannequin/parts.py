@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,17 +19,15 @@ class Part:
         vertices (array (V, 3)): cm.
         faces (array (F, 3)): counter-clockwise seen from outside.
         colors (array (V, 3)): sRGB 0..255.
-        groups: named index sets inside the part.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     colors: np.ndarray
-    groups: dict[str, np.ndarray] = field(default_factory=dict)
 
     def mirrored(self) -> Part:
         """The same part on the other side, in the same vertex order."""
-        return Part(self.vertices * [-1, 1, 1], self.faces[:, ::-1].copy(), self.colors, self.groups)
+        return Part(self.vertices * [-1, 1, 1], self.faces[:, ::-1].copy(), self.colors)
 
 
 def grid_faces(rows: int, columns: int, closed: bool = False) -> np.ndarray:
@@ -40,6 +38,16 @@ def grid_faces(rows: int, columns: int, closed: bool = False) -> np.ndarray:
     return np.concatenate([np.stack([a, b, b + 1], 1), np.stack([a, b + 1, a + 1], 1)])
 
 
+def polar_grid(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and triangles of a closed grid (rows, columns, 3) whose first column is one point, the pole."""
+    rows, columns = grid.shape[:2]
+    vertices = np.concatenate([grid[:1, 0], grid[:, 1:].reshape(-1, 3)])
+    faces = grid_faces(rows, columns - 1, closed=True) + 1
+    spoke = 1 + np.arange(rows) * (columns - 1)
+    fan = np.stack([np.zeros(rows, int), np.roll(spoke, -1), spoke], 1)
+    return vertices, np.concatenate([fan, faces])
+
+
 def eyeball() -> Part:
     """Left eyeball: rings of constant angle from the pupil's centre, edges doubled where the colour changes."""
     rings = np.array([0.0, 0.09, 0.155, 0.175, 0.25, 0.33, 0.385, 0.42, 0.45, 0.58, 0.78, 1.0, 1.25, 1.55, 1.9])
@@ -48,21 +56,22 @@ def eyeball() -> Part:
     )
     turns = np.arange(32) / 32 * 2 * np.pi
     turn, angle = np.meshgrid(turns, rings, indexing="ij")
-    points = np.stack([np.sin(angle) * np.cos(turn), np.sin(angle) * np.sin(turn), np.cos(angle)], -1).reshape(-1, 3)
-    colors = np.tile(tones, (len(turns), 1))
-    return Part(EYE + EYE_RADIUS * points, grid_faces(len(turns), len(rings), closed=True)[:, ::-1].copy(), colors)
+    points = np.stack([np.sin(angle) * np.cos(turn), np.sin(angle) * np.sin(turn), np.cos(angle)], -1)
+    vertices, faces = polar_grid(EYE + EYE_RADIUS * points)
+    colors = np.concatenate([tones[:1], np.tile(tones[1:], (len(turns), 1))])
+    return Part(vertices, faces[:, ::-1].copy(), colors)
 
 
 def teeth(upper: bool) -> Part:
     """One row of teeth as a scalloped band along a parabola, from gum to edge to back, both sides at once."""
-    x = np.linspace(-2.0, 2.0, 45)
+    x = np.linspace(-1.85, 1.85, 41)
     width = 0.66 if upper else 0.50
     scallop = np.abs(np.cos(np.pi * x / width)) ** 0.6
-    front = LIP_Z - (0.50 if upper else 0.72) - 0.40 * x**2 * (1.0 if upper else 1.06)
+    front = LIP_Z - (0.44 if upper else 0.68) - 0.40 * x**2 * (1.0 if upper else 1.06)
     sign = 1.0 if upper else -1.0
     edge = MOUTH_Y + (-0.17 if upper else -0.24) + sign * 0.05 * np.abs(x)
     # (height above the edge, depth behind the front): gum, neck, belly, edge, back
-    profile = ((1.05, 0.22), (0.75, 0.05), (0.35, 0.0), (0.06, 0.06), (0.0, 0.14), (0.10, 0.24), (0.80, 0.45))
+    profile = ((0.82, 0.26), (0.62, 0.08), (0.34, 0.0), (0.06, 0.05), (0.0, 0.12), (0.10, 0.22), (0.70, 0.42))
     points = [
         np.stack([x, edge + sign * (rise + 0.06 * (1 - scallop) * (rise < 0.2)), front - back - 0.10 * (1 - scallop)], 1)
         for rise, back in profile
@@ -74,18 +83,18 @@ def teeth(upper: bool) -> Part:
 
 
 def tongue() -> Part:
-    """The tongue, a flattened tapering body with a groove, tip to the front; `groups["reach"]` is no index but 0..1."""
-    around, along = np.arange(20) / 20 * 2 * np.pi, np.linspace(0, 1, 15)
+    """The tongue, a flattened tapering body with a groove, tip to the front."""
+    around, along = np.arange(20) / 20 * 2 * np.pi, np.linspace(1, 0, 15)
     turn, reach = np.meshgrid(around, along, indexing="ij")
     width = 1.45 * np.sqrt(np.maximum(1 - reach**5, 0))
     height = 0.42 * np.sqrt(np.maximum(1 - reach**4, 0))
     groove = 0.14 * (np.sin(turn) > 0) * np.exp(-((np.cos(turn) / 0.3) ** 2)) * height / 0.42
     x = width * np.cos(turn)
     y = MOUTH_Y - 0.80 + 0.30 * np.sin(np.pi * reach) + height * np.sin(turn) - groove
-    z = LIP_Z - 4.6 + 3.45 * np.sin(reach * np.pi / 2)
-    vertices = np.stack([x, y, z], -1).reshape(-1, 3)
+    z = LIP_Z - 3.95 + 2.80 * np.sin(reach * np.pi / 2)
+    vertices, faces = polar_grid(np.stack([x, y, z], -1))
     colors = np.tile(np.array([[178, 104, 98]]), (len(vertices), 1))
-    return Part(vertices, grid_faces(len(around), len(along), closed=True), colors)
+    return Part(vertices, faces[:, ::-1].copy(), colors)
 
 
 def brow() -> Part:

@@ -99,7 +99,7 @@ def colors(head: Head) -> np.ndarray:
             result[index] = result[index] * (1 - share) + color * share
 
     for name, amount in (("lip_border", 0.55), ("lip_body", 1.0), ("lip_inner", 1.0), ("lip_contact", 1.0)):
-        paint(name, LIP_CLAY, amount)
+        paint(name, LIP_CLAY, amount * np.minimum(np.abs(np.sin(PHI)) * 4 + (name != "lip_border"), 1))
     paint("lip_contact", MOUTH_CLAY, 0.5)
     for name, amount in (("bag_front", 0.8), ("bag_teeth", 1.0), ("bag_middle", 1.0), ("bag_back", 1.0)):
         paint(name, MOUTH_CLAY * (0.7 if name in ("bag_middle", "bag_back") else 1.0), amount)
@@ -124,9 +124,21 @@ def _shade(head: Head) -> np.ndarray:
     eyes = np.linalg.norm((np.abs(head.vertices) - np.abs(EYE)) * [1, 1, 0.3], axis=1)
     hidden *= 0.35 + 0.65 * np.clip((eyes - 1.2) / 1.2, 0, 1)  # the form has a hollow where the eyeball sits
     fold = np.clip(cavity(head.vertices, head.faces, normals), -0.5, 1.2)
+    hidden, fold = (_smooth(value, head.faces) for value in (hidden, fold))
     inside = np.concatenate([head.skin.rings[name] for name in _BAG_RINGS])
     hidden[inside] = hidden[head.skin.mirror[inside]] = 0.0
     return np.clip(1 - 0.45 * hidden - 0.14 * fold, 0.45, 1.06)
+
+
+def _smooth(values: np.ndarray, faces: np.ndarray, rounds: int = 2) -> np.ndarray:
+    """Values (V,) averaged over the faces around each vertex."""
+    for _ in range(rounds):
+        total, count = np.zeros(len(values)), np.zeros(len(values))
+        for k in range(3):
+            np.add.at(total, faces[:, k], values[faces].mean(1))
+            np.add.at(count, faces[:, k], 1)
+        values = total / np.maximum(count, 1)
+    return values
 
 
 def eye_centres(head: Head) -> np.ndarray:

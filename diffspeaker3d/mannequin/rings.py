@@ -20,7 +20,7 @@ MOUTH_RINGS = (
 EYE_RINGS = (
     "socket_outer", "socket_near", "lid_fold", "lid_crease", "lid_skin", "lid_edge", "lid_inner", "lid_back",
 )  # fmt: skip
-LIP_GAP = 0.02  # cm between closed lips
+LIP_GAP = 0.018  # cm between closed lips
 HALF_WIDTH = 2.12  # cm from the middle of the mouth to a corner
 OUTER = (HALF_WIDTH + 0.9, 1.50, 1.85)  # semi-axes of the outermost mouth ring: sideways, up, down
 SOCKET = (2.34, 1.72, 1.66)  # semi-axes of the outermost eye ring: sideways, up, down
@@ -53,21 +53,21 @@ def mouth_rings() -> dict[str, np.ndarray]:
     """Mouth rings (31, 3) by name: skin, lips, the contact line, and the bag behind it."""
     rings = {
         "mouth_outer": _mouth_ring(*OUTER, (0.0, 0.0, 0.0), line=0.0),
-        "mouth_near": _mouth_ring(HALF_WIDTH + 0.42, 1.08, 1.36, (0.03, -0.10, -0.02), 0.05, 0.4),
-        "lip_border": _mouth_ring(HALF_WIDTH + 0.11, 0.80, 1.02, (0.11, 0.05, 0.0), 0.19),
-        "lip_body": _mouth_ring(HALF_WIDTH + 0.04, 0.52, 0.68, (0.31, 0.33, -0.03), 0.11),
+        "mouth_near": _mouth_ring(HALF_WIDTH + 0.50, 1.08, 1.36, (0.03, -0.10, -0.02), 0.05, 0.4),
+        "lip_border": _mouth_ring(HALF_WIDTH + 0.17, 0.80, 1.02, (0.11, 0.05, 0.0), 0.19),
+        "lip_body": _mouth_ring(HALF_WIDTH + 0.07, 0.52, 0.68, (0.31, 0.33, -0.03), 0.11),
         "lip_inner": _mouth_ring(HALF_WIDTH, 0.22, 0.30, (0.30, 0.33, -0.07), 0.02),
         "lip_contact": _mouth_ring(HALF_WIDTH - 0.06, LIP_GAP / 2, LIP_GAP / 2, (0.04, 0.04, -0.13)),
     }
     lip_z = rings["lip_contact"][:, 2]
     for name, width, up, down, depth in (
-        ("bag_front", HALF_WIDTH - 0.10, 0.06, 0.08, 0.20), ("bag_teeth", HALF_WIDTH + 0.05, 0.95, 1.05, 0.55),
-        ("bag_middle", 2.50, 1.35, 1.60, 2.2), ("bag_back", 2.0, 1.0, 1.3, 4.2),
+        ("bag_front", HALF_WIDTH - 0.10, 0.06, 0.08, 0.20), ("bag_teeth", HALF_WIDTH + 0.05, 1.00, 1.10, 0.68),
+        ("bag_middle", 2.50, 1.40, 1.75, 2.2), ("bag_back", 2.05, 1.1, 1.5, 4.2),
     ):  # fmt: skip
         cosine, sine = np.maximum(np.cos(PHI), 0.0), np.sin(PHI)
         x = width * cosine
         x[np.abs(x) < 1e-9] = 0
-        y = MOUTH_Y + np.where(sine > 0, up, down) * np.sign(sine) * np.abs(sine) ** 0.8
+        y = MOUTH_Y + np.where(sine > 0, up, down) * np.sign(sine) * np.abs(sine) ** (0.8 if name == "bag_front" else 0.5)
         follow = 1.0 if depth < 1 else 0.0  # the bag starts along the curve of the lips and ends in a plane
         z = lip_z[0] + (lip_z - lip_z[0]) * follow - depth
         rings[name] = np.stack([x, y, z], 1)
@@ -109,14 +109,14 @@ def eye_rings() -> dict[str, np.ndarray]:
     """Rings (36, 3) by name around the left eye, from the socket to the back of the lid's rim."""
     upper = np.maximum(np.sin(THETA), 0.0)
     lower = np.maximum(-np.sin(THETA), 0.0)
-    edge = _on_eyeball(_almond(1.36, 0.50, 0.56), EYE_RADIUS + 0.13)
-    inner = _on_eyeball(_almond(1.30, 0.445, 0.51), EYE_RADIUS + 0.045)
+    edge = _on_eyeball(_almond(1.36, 0.50, 0.56), EYE_RADIUS + 0.14)
+    inner = _on_eyeball(_almond(1.30, 0.445, 0.51), EYE_RADIUS + 0.055)
     near = clear_of_eyeball(_on_skin(_almond(2.02, 1.42, 1.34)), 0.12)
     rings = {"socket_outer": _on_skin(_almond(*SOCKET, 0.05, 1.0)), "socket_near": near}
     # Between the lid's edge and the socket: name, share of the way, outline, height above the straight way.
     for name, share, outline, lift in (
         ("lid_fold", 0.62, (1.74, 1.08, 1.02), 0.07 * upper + 0.06 * lower),
-        ("lid_crease", 0.40, (1.57, 0.84, 0.84), -0.13 * upper + 0.05 * lower),
+        ("lid_crease", 0.40, (1.57, 0.84, 0.84), -0.11 * upper + 0.05 * lower),
         ("lid_skin", 0.16, (1.44, 0.68, 0.68), 0.04 * upper + 0.02),
     ):
         x, y = _almond(*outline)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from diffspeaker3d.mannequin.form import EYE, EYE_RADIUS
-from diffspeaker3d.mannequin.rings import EYE_RINGS, THETA
+from diffspeaker3d.mannequin.form import EYE, EYE_RADIUS, unit
+from diffspeaker3d.mannequin.rings import THETA
 from diffspeaker3d.mannequin.sculpt import Sculptor
 
 GAZE_ANGLE = np.deg2rad(27.0)
 # How far each ring of the lid follows its edge when the eye closes.
 _FOLLOW = {
-    "socket_outer": 0.0, "socket_near": 0.06, "lid_fold": 0.22, "lid_crease": 0.50, "lid_skin": 0.84, "lid_edge": 1.0,
-    "lid_inner": 1.0, "lid_back": 1.0,
-}  # fmt: skip
-_CLEARANCE = 0.035  # cm between the lids and the eyeball anywhere on their way
+    "socket_near": 0.06, "lid_fold": 0.22, "lid_crease": 0.50, "lid_skin": 0.84, "lid_inner": 1.0,
+}
+_SOFT_RINGS = tuple(_FOLLOW)
+_CLEARANCE = 0.055  # cm between the lids and the eyeball anywhere on their way
 _UPPER = np.maximum(np.sin(THETA), 0.0) ** 0.7
 _LOWER = np.maximum(-np.sin(THETA), 0.0) ** 0.7
 
@@ -40,8 +40,7 @@ def eye_shapes(sculptor: Sculptor) -> dict[str, np.ndarray]:
         shapes[f"{name}Left"] = head.ride(field)
     index = head.pieces["eye_left"]
     ball = head.vertices[index] - EYE
-    turns = {"eyeLookDown": (1, 2, -1), "eyeLookUp": (1, 2, 1), "eyeLookIn": (0, 2, -1), "eyeLookOut": (0, 2, 1)}
-    for name, (axis, _, sign) in turns.items():
+    for name, axis, sign in (("eyeLookDown", 1, -1), ("eyeLookUp", 1, 1), ("eyeLookIn", 0, -1), ("eyeLookOut", 0, 1)):
         shapes[f"{name}Left"][index] = _turn(ball, axis, sign * GAZE_ANGLE)
     for name in left:
         shapes[f"{name}Right"] = head.mirrored(shapes[f"{name}Left"])
@@ -61,15 +60,27 @@ def _turn(ball: np.ndarray, axis: int, angle: float) -> np.ndarray:
 
 def _lids(s: Sculptor, targets: dict[str, np.ndarray]) -> np.ndarray:
     """Field (S, 3), left side only, that takes the eye rings to `targets`, never through the eyeball."""
-    held = {}
+    moves = {}
     for name, target in targets.items():
-        index = s.rings[name]
-        start = s.points[index]
-        held.update(zip(index.tolist(), _clear_way(start, target) - start, strict=True))
+        start = s.points[s.rings[name]]
+        moves[name] = _clear_way(start, target) - start
+    inner = s.points[s.rings["lid_inner"]]
+    for name in ("lid_edge", "lid_back"):  # the rim of the lid is stiff: it turns with its inner edge
+        rim = s.points[s.rings[name]] - inner
+        moves[name] = moves["lid_inner"] + _turned(rim, inner - EYE, inner + moves["lid_inner"] - EYE) - rim
+    held = {int(i): move for name, ring in moves.items() for i, move in zip(s.rings[name], ring, strict=True)}
     distance = np.linalg.norm((s.points - EYE) * [1, 1, 0.8], axis=1)
     still = distance > 3.2
     field = s.fill(held, (still & still[s.head.skin.mirror]) | (s.points[:, 0] == 0))
     return field * (s.points[:, :1] > 0)
+
+
+def _turned(vectors: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Vectors (N, 3) turned by the smallest rotations that take directions `start` to `stop`. See Rodrigues' formula."""
+    a, b = unit(start), unit(stop)
+    axis, cosine = np.cross(a, b), (a * b).sum(1, keepdims=True)
+    along = (axis * vectors).sum(1, keepdims=True) / (1 + cosine)
+    return vectors * cosine + np.cross(axis, vectors) + axis * along
 
 
 def _clear_way(start: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -88,42 +99,35 @@ def _clear_way(start: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _closing(s: Sculptor) -> dict[str, np.ndarray]:
-    """Ring positions of the closed eye: the upper lid comes down over the front of the eyeball, the lower rises a little."""
-    line = s.points[s.rings["lid_edge"]]
+    """Ring positions of the closed eye: the upper lid comes down over the eyeball, the lower rises a little."""
+    margin = s.points[s.rings["lid_inner"]]
     low = np.sin(THETA) <= 0
-    order = np.argsort(line[low, 0])
+    order = np.argsort(margin[low, 0])
     targets = {}
-    for name in EYE_RINGS[1:]:
+    for name in _SOFT_RINGS:
         start, follow = s.points[s.rings[name]], _FOLLOW[name]
-        lower_y = np.interp(start[:, 0], line[low, 0][order], line[low, 1][order]) + 0.10
-        goal = start.copy()
-        if name in ("lid_edge", "lid_inner", "lid_back"):
-            goal[:, 1] = lower_y - (0.03 if name == "lid_edge" else 0.0)
-        else:
-            goal[:, 1] += (np.interp(start[:, 0], line[:, 0][np.argsort(line[:, 0])], 0 * line[:, 0]) + lower_y - start[:, 1]) * follow * (np.sin(THETA) > 0)
-            goal[:, 1] += 0.10 * follow * _LOWER
-        offset = goal - EYE
-        radius = np.linalg.norm(start - EYE, axis=1)
-        flat = offset[:, 0] ** 2 + offset[:, 1] ** 2
-        on_ball = np.sqrt(np.maximum(np.maximum(radius, EYE_RADIUS + 0.05) ** 2 - flat, 0.02))
-        goal[:, 2] += (EYE[2] + on_ball - goal[:, 2]) * (follow if follow > 0.3 else 0)
-        targets[name] = goal
+        raised = 0.10 * np.abs(np.sin(THETA))
+        meeting = np.interp(start[:, 0], margin[low, 0][order], margin[low, 1][order]) + raised
+        drop = np.where(np.sin(THETA) > 0, meeting - start[:, 1], raised)
+        targets[name] = _slid(start, follow * drop, follow)
     return targets
 
 
 def _lifting(s: Sculptor, upper: float, lower: float) -> dict[str, np.ndarray]:
-    """Ring positions with the upper and the lower lid raised by so many cm, sliding over the eyeball."""
-    targets = {}
-    for name in EYE_RINGS[1:]:
-        start, follow = s.points[s.rings[name]], _FOLLOW[name]
-        goal = start.copy()
-        goal[:, 1] += follow * (upper * _UPPER + lower * _LOWER)
-        if follow > 0.8:
-            radius = np.linalg.norm(start - EYE, axis=1)
-            offset = goal - EYE
-            goal[:, 2] = EYE[2] + np.sqrt(np.maximum(radius**2 - offset[:, 0] ** 2 - offset[:, 1] ** 2, 0.02))
-        targets[name] = goal
-    return targets
+    """Ring positions with the upper and the lower lid raised by so many cm."""
+    rise = upper * _UPPER + lower * _LOWER
+    return {name: _slid(s.points[s.rings[name]], _FOLLOW[name] * rise, _FOLLOW[name]) for name in _SOFT_RINGS}
+
+
+def _slid(start: np.ndarray, rise: np.ndarray, follow: float) -> np.ndarray:
+    """Points (N, 3) moved up by `rise` (N,), keeping their distance from the eyeball as far as they `follow` the lid."""
+    goal = start + np.stack([0 * rise, rise, 0 * rise], 1)
+    offset = goal - EYE
+    radius = np.linalg.norm(start - EYE, axis=1)
+    on_ball = np.sqrt(np.maximum(radius**2 - offset[:, 0] ** 2 - offset[:, 1] ** 2, 0.02))
+    if follow > 0.3:
+        goal[:, 2] += (on_ball - offset[:, 2]) * follow
+    return goal
 
 
 def _sneer(s: Sculptor) -> np.ndarray:

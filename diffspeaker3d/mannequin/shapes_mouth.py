@@ -15,8 +15,10 @@ from diffspeaker3d.mannequin.sculpt import Sculptor, smoothstep
 
 HINGE = np.array([0.0, -2.6, -0.4])  # axis of the jaw, cm
 JAW_ANGLE = np.deg2rad(19.0)
-_LIPS = {"bag_teeth": 0.45, "bag_front": 0.85, "lip_contact": 1.0, "lip_inner": 1.0, "lip_body": 0.95, "lip_border": 0.75, "mouth_near": 0.42}
-_CORNERS = {**_LIPS, "bag_front": 0.95, "lip_body": 1.0, "lip_border": 0.95, "mouth_near": 0.75}
+_LIPS = {"bag_teeth": 0.6, "bag_front": 1.0, "lip_contact": 1.0, "lip_inner": 1.0, "lip_body": 0.95, "lip_border": 0.75, "mouth_near": 0.42}
+_CORNERS = {**_LIPS, "bag_middle": 0.3, "bag_teeth": 0.8, "lip_body": 1.0, "lip_border": 0.95, "mouth_near": 0.75}
+
+_SHIFT = {**_CORNERS, "lip_border": 0.96, "mouth_near": 0.75, "mouth_outer": 0.40}
 
 
 def rotate_jaw(points: np.ndarray) -> np.ndarray:
@@ -93,8 +95,8 @@ def _jaw(s: Sculptor) -> dict[str, np.ndarray]:
 def sideways(s: Sculptor, amount: float, still: np.ndarray) -> np.ndarray:
     """Field (S, 3): the lower face shifted to the subject's left, most at the chin."""
     weight = s.lips(
-        lambda name, rel: np.tile([0.0, 1.0, 0.0], (31, 1)) * np.where((s.up < 0) & (name != "lip_contact"), 0.7, 0.55)[:, None],
-        _LIPS, still, s.patch((0, -9.2, 7.2), 1.9, (0, 1.0, 0)),
+        lambda name, rel: np.stack([0 * s.up, 0.55 + 0.15 * np.maximum(-s.up, 0) * (name not in ("lip_contact", "bag_front")), 0 * s.up], 1),
+        _SHIFT, still, s.patch((0, -9.2, 7.2), 1.9, (0, 1.0, 0)),
     )  # fmt: skip
     return weight[:, 1:2] * np.array([amount, 0, 0])
 
@@ -115,7 +117,7 @@ def _rounding(s: Sculptor) -> dict[str, np.ndarray]:
     def shift(name: str, rel: np.ndarray) -> np.ndarray:
         return np.tile([0.0, 1.0, 0.0], (31, 1))
 
-    weight = s.lips(shift, _LIPS)[:, 1:2]
+    weight = s.lips(shift, _SHIFT)[:, 1:2]
     left = weight * np.array([0.95, 0.0, -0.10]) + s.points[:, :1] * weight * np.array([0.0, 0.06, -0.10])
     puff = s.patch((4.0, -6.0, 5.6), 1.0, (0.75, 0.0, 0.42)) | s.patch((5.0, -5.2, 3.4), 0.7, (0.6, 0.0, 0.1))
     blown = s.lips(lambda name, rel: np.tile([0.0, 0, 0.22], (31, 1)) * (1 - 0.4 * s.side)[:, None], {"lip_contact": 0.7, "lip_inner": 0.7, "lip_body": 0.8, "lip_border": 1.2, "mouth_near": 1.7, "mouth_outer": 1.6}, s.beyond(6.6) | (s.points[:, 1] > -2.6), puff)
@@ -148,7 +150,7 @@ def _corners(s: Sculptor) -> dict[str, np.ndarray]:
 
 
 def _single_lips(s: Sculptor) -> dict[str, np.ndarray]:
-    arc, upper = np.abs(s.up) ** 0.8, (s.up > 0).astype(float)
+    arc, upper = np.abs(s.up) ** 1.6, (s.up > 0).astype(float)
 
     def one(of_upper: bool, y: dict[str, float], z: dict[str, float]) -> np.ndarray:
         mine = upper if of_upper else 1 - upper
