@@ -1,0 +1,53 @@
+"""Numbers about faces that move, each with its formula, unit, reduction and source in its docstring.
+
+vertex       LVE, FDD, MVE, jitter, pooling of clips          frames    checks and pieces of sequences
+mouth        opening, lip DTW, MTM, closures, beat alignment  regions   which vertices a number was computed on
+samples      diversity, coverage error                        frechet   distance between crowds of motion
+baselines    what any number must beat                        accumulators   torchmetrics for training loops
+"""
+
+from diffspeaker3d.metrics.frechet import MotionFeatures, frechet_distance
+from diffspeaker3d.metrics.mouth import (
+    Share,
+    beat_alignment,
+    bilabial_closure_recall,
+    closure_threshold,
+    false_closure,
+    lip_dtw,
+    mean_temporal_misalignment,
+    mouth_opening,
+    mouth_opening_distance,
+)
+from diffspeaker3d.metrics.regions import describe_region, region_hash
+from diffspeaker3d.metrics.samples import CoverageError, coverage_error, diversity
+from diffspeaker3d.metrics.vertex import (
+    jitter,
+    lip_vertex_error,
+    mean_vertex_error,
+    pool,
+    upper_face_dynamics_deviation,
+)
+
+__all__ = [
+    "CoverageError",
+    "MotionFeatures",
+    "Share",
+    "beat_alignment",
+    "bilabial_closure_recall",
+    "closure_threshold",
+    "coverage_error",
+    "describe_region",
+    "diversity",
+    "false_closure",
+    "frechet_distance",
+    "jitter",
+    "lip_dtw",
+    "lip_vertex_error",
+    "mean_temporal_misalignment",
+    "mean_vertex_error",
+    "mouth_opening",
+    "mouth_opening_distance",
+    "pool",
+    "region_hash",
+    "upper_face_dynamics_deviation",
+]
