@@ -84,18 +84,20 @@ def _description(array: np.ndarray, kind: str, bounds: bool) -> dict[str, Any]:
     return accessor
 
 
-def pack(document: dict[str, Any], data: bytes, suffix: str) -> bytes:
+def pack(document: dict[str, Any], data: bytes, suffix: str, buffer: dict[str, Any] | None = None) -> bytes:
     """The bytes of a .glb, or of a .gltf that carries its buffer as a data URI.
 
     Args:
         document: glTF JSON without `buffers`.
         data: buffer 0.
         suffix: ".glb" or ".gltf".
+        buffer: what else the JSON says of buffer 0, e.g. its name.
     """
+    about = {**(buffer or {}), "byteLength": len(data)}
     if suffix == ".gltf":
-        uri = URI_PREFIX + base64.b64encode(data).decode("ascii")
-        return json.dumps({**document, "buffers": [{"byteLength": len(data), "uri": uri}]}).encode()
-    text = json.dumps({**document, "buffers": [{"byteLength": len(data)}]}, separators=(",", ":")).encode()
+        about["uri"] = URI_PREFIX + base64.b64encode(data).decode("ascii")
+        return json.dumps({**document, "buffers": [about]}).encode()
+    text = json.dumps({**document, "buffers": [about]}, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     data = bytes(data) + b"\0" * (-len(data) % 4)
     total = 12 + 8 + len(text) + 8 + len(data)

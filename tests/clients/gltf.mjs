@@ -20,8 +20,9 @@ const gltf = await new Promise((resolve, reject) => new GLTFLoader().parse(paylo
 let mesh = null;
 gltf.scene.traverse((node) => { if (node.isMesh) mesh = node; });
 const mixer = new THREE.AnimationMixer(gltf.scene);
-mixer.clipAction(gltf.animations[0]).setLoop(THREE.LoopOnce).play();
-mixer.existingAction(gltf.animations[0]).clampWhenFinished = true;
+const clip = gltf.animations.at(-1);
+mixer.clipAction(clip).setLoop(THREE.LoopOnce).play();
+mixer.existingAction(clip).clampWhenFinished = true;
 
 let deviation = 0;
 const point = new THREE.Vector3();

@@ -13,7 +13,7 @@ import pytest
 
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.export import blender, save
+from diffspeaker3d.export import blender, rig, save
 from diffspeaker3d.export.html import HtmlOptions
 from diffspeaker3d.export.mesh import metres_per_unit
 from diffspeaker3d.export.morphs import find_morphs
@@ -53,6 +53,15 @@ def test_gltf_in_the_khronos_validator_and_three_js(which: str, suffix: str, sha
     assert result["deviation"] < 1e-5 + morphs.max_error * metres_per_unit(animation.topology)
     assert result["vertices"] == animation.topology.num_vertices and result["skinned"]
     assert result["names"] == list(morphs.names)
+
+
+def test_a_talking_character_in_the_khronos_validator_and_three_js(shaped: Animation, tmp_path: Path) -> None:
+    still = Animation.from_weights(shaped.weights[:1] * 0 + 0.5, 30.0, shaped.topology, shaped.template)
+    save(still, tmp_path / "hero.glb")
+    rig.write(shaped, tmp_path / "talking.glb", rig.load_character(tmp_path / "hero.glb"))
+    result = node("gltf.mjs", tmp_path / "talking.glb", expectation(shaped, tmp_path / "expected.json"))
+    assert result["issues"] == [0, 0, 0, 0], result["messages"]
+    assert result["deviation"] < 1e-5
 
 
 @pytest.mark.parametrize("compare", [False, True])
