@@ -1,7 +1,7 @@
 """Biased attention of the paper: self-attention that knows distance in periods, cross-attention of three keys.
 
-Both have the parameters of `torch.nn.MultiheadAttention` (tested against it with dense masks). Keys and values of
-condition tokens and audio do not change between sampling steps: they come in as `KeyValue`, projected once.
+Both hold the parameters of `torch.nn.MultiheadAttention` (tested against it with dense masks), queries apart from keys
+and values: those of condition tokens and audio do not change between sampling steps and are projected once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-QUERY_BLOCK = 1024  # queries per attention map: memory stays flat however long the sequence
+QUERY_BLOCK = 256  # frames handled at once: working memory stays flat however long the clip
+FULL_PERIODS = 20  # clips up to so many periods (seconds) attend in full …
+REACH_PERIODS = 6  # … in longer ones a frame attends so many periods to either side
 
 
 class KeyValue(NamedTuple):
@@ -28,6 +30,12 @@ class KeyValue(NamedTuple):
     def frames(self, frames: slice) -> KeyValue:
         """Those of some frames."""
         return KeyValue(self.key[:, :, frames], self.value[:, :, frames])
+
+    def behind(self, tokens: KeyValue | None) -> KeyValue:
+        """With condition tokens set in front."""
+        if tokens is None:
+            return self
+        return KeyValue(torch.cat([tokens.key, self.key], 2), torch.cat([tokens.value, self.value], 2))
 
 
 def slopes(heads: int, device: torch.device | None = None) -> Tensor:
@@ -54,8 +62,66 @@ def self_attention_bias(queries: Tensor, keys: Tensor, heads: int, period: int) 
     return -slopes(heads, queries.device)[:, None, None] * periods
 
 
+class SelfBias:
+    """The additive mask of self-attention for T frames behind n condition tokens, in blocks of queries.
+
+    Up to `FULL_PERIODS` every frame sees every other, as in the paper. In a longer clip it sees `REACH_PERIODS` to
+    either side, and cost grows with T, not T². The bias depends on i - j only: all inner blocks share one.
+
+    Args:
+        num_frames: T.
+        num_tokens: condition tokens in front, bias 0.
+        heads: H.
+        period: p, frames.
+        biased: False = no distance bias (ablation).
+        frame_mask (Tensor (B, T) bool): True = real frame, or None if all are.
+        device: where to build it.
+        full: attend in full whatever the length: O(T²) time, flat memory.
+    """
+
+    def __init__(
+        self, num_frames: int, num_tokens: int, heads: int, period: int, biased: bool, frame_mask: Tensor | None,
+        device: torch.device, full: bool = False,
+    ) -> None:  # fmt: skip
+        self.num_frames, self.num_tokens, self.heads, self.period, self.biased = num_frames, num_tokens, heads, period, biased
+        self.full = full or num_frames <= FULL_PERIODS * period
+        self.frame_mask, self.device = frame_mask, device
+        self._kept: dict[tuple[object, ...], Tensor] = {}
+
+    def blocks(self) -> list[tuple[slice, slice]]:
+        """Blocks of queries and the keys they may see, first frame to last."""
+        size = self.num_frames if self.num_frames <= 2 * QUERY_BLOCK else QUERY_BLOCK
+        reach = self.num_frames if self.full else REACH_PERIODS * self.period
+        return [
+            (slice(start, min(start + size, self.num_frames)), slice(max(start - reach, 0), min(start + size + reach, self.num_frames)))
+            for start in range(0, self.num_frames, size)
+        ]
+
+    def of(self, queries: slice, keys: slice, dtype: torch.dtype) -> Tensor | None:
+        """Bias (B or 1, H or 1, queries, n + keys), -inf where a frame is padding or out of reach; None if all zero."""
+        if self.full and not self.biased and self.frame_mask is None:
+            return None
+        shape = (queries.stop - queries.start, keys.stop - keys.start, queries.start - keys.start)
+        place = (shape, dtype, None if self.frame_mask is None else keys.start)
+        if place not in self._kept:
+            self._kept[place] = self._build(queries, keys).to(dtype)
+        return self._kept[place]
+
+    def _build(self, queries: slice, keys: slice) -> Tensor:
+        i = torch.arange(queries.start, queries.stop, device=self.device)
+        j = torch.arange(keys.start, keys.stop, device=self.device)
+        bias = self_attention_bias(i, j, self.heads if self.biased else 1, self.period)[None]
+        if not self.biased:
+            bias = torch.zeros_like(bias)
+        if not self.full:
+            bias = bias.masked_fill((i[:, None] - j).abs() > REACH_PERIODS * self.period, float("-inf"))
+        if self.frame_mask is not None:
+            bias = bias.masked_fill(~self.frame_mask[:, None, None, keys], float("-inf"))
+        return F.pad(bias, (self.num_tokens, 0))
+
+
 class Attention(nn.Module):
-    """Projections of multi-head attention: queries, keys, values in one weight, and the output.
+    """Projections of multi-head attention.
 
     Args:
         width: C.
@@ -65,117 +131,65 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int, dropout: float = 0.1) -> None:
         super().__init__()
-        self.heads = heads
-        self.dropout = dropout
-        self.in_proj = nn.Linear(width, 3 * width)
-        self.out_proj = nn.Linear(width, width)
-        nn.init.xavier_uniform_(self.in_proj.weight)  # as torch.nn.MultiheadAttention
-        nn.init.zeros_(self.in_proj.bias)
-        nn.init.zeros_(self.out_proj.bias)
+        self.heads, self.dropout = heads, dropout
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
+        bound = (6.0 / (4 * width)) ** 0.5  # Xavier over the stacked (3C, C) weight, as torch.nn.MultiheadAttention
+        for projection in (self.query, self.key_value):
+            nn.init.uniform_(projection.weight, -bound, bound)
+            nn.init.zeros_(projection.bias)
+        nn.init.zeros_(self.output.bias)
 
-    def key_value(self, tokens: Tensor) -> KeyValue:
+    def memory(self, tokens: Tensor) -> KeyValue:
         """Keys and values of tokens (B, n, C)."""
-        width = tokens.shape[-1]
-        projected = F.linear(tokens, self.in_proj.weight[width:], self.in_proj.bias[width:])
-        key, value = self._split(projected, 2)
-        return KeyValue(key, value)
+        key, value = self.key_value(tokens).chunk(2, -1)
+        return KeyValue(self._split(key), self._split(value))
 
-    def _split(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
-        """(B, n, parts * C) -> parts times (B, H, n, C / H)."""
-        batch, n, _ = projected.shape
-        return tuple(projected.view(batch, n, parts, self.heads, -1).permute(2, 0, 3, 1, 4))
+    def _split(self, projected: Tensor) -> Tensor:
+        """(B, n, C) -> (B, H, n, C / H)."""
+        return projected.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def _merge(self, attended: Tensor) -> Tensor:
         """(B, H, n, C / H) -> output projection (B, n, C)."""
-        return self.out_proj(attended.transpose(1, 2).flatten(2))
+        merged: Tensor = self.output(attended.transpose(1, 2).flatten(2))
+        return merged
 
-    def _drop(self) -> float:
-        return self.dropout if self.training else 0.0
+    def _attend(self, x: Tensor, memory: KeyValue, bias: Tensor | None) -> Tensor:
+        """softmax(q k' / √(C / H) + bias) v."""
+        dropout = self.dropout if self.training else 0.0
+        return self._merge(F.scaled_dot_product_attention(self._split(self.query(x)), memory.key, memory.value, bias, dropout))
 
 
 class SelfAttention(Attention):
-    """Frames attend to condition tokens and to all frames, under a bias."""
+    """Frames attend to condition tokens and to frames, under a bias."""
 
-    def forward(self, x: Tensor, tokens: KeyValue | None, bias: SelfBias) -> Tensor:
-        """Attention output (B, T, C) for frames x (B, T, C).
+    def forward(self, x: Tensor, memory: KeyValue, bias: Tensor | None) -> Tensor:
+        """Attention output (B, n, C).
 
         Args:
-            x: frames, normalised.
-            tokens: condition tokens' keys and values, set in front of the frames'; they are never queries.
-            bias: for T frames and as many tokens.
+            x (Tensor (B, n, C)): a block of frames, normalised.
+            memory: keys and values of the tokens, then of the frames the block may see.
+            bias: see `SelfBias.of`.
         """
-        query, key, value = self._split(self.in_proj(x), 3)
-        if tokens is not None:
-            key = torch.cat([tokens.key, key], 2)
-            value = torch.cat([tokens.value, value], 2)
-        blocks = [
-            F.scaled_dot_product_attention(query[:, :, rows], key, value, bias.rows(rows, query), self._drop())
-            for rows in bias.blocks()
-        ]
-        return self._merge(blocks[0] if len(blocks) == 1 else torch.cat(blocks, 2))
-
-
-class SelfBias:
-    """The additive mask of self-attention for T frames behind n condition tokens, made once per clip.
-
-    Up to `QUERY_BLOCK` frames the map is kept; above, each block of queries gets its rows when it needs them.
-
-    Args:
-        num_frames: T.
-        num_tokens: condition tokens in front, bias 0.
-        heads: H.
-        period: p, frames; None = no bias (ablation).
-        frame_mask (Tensor (B, T) bool): True = real frame, or None if all are.
-        device: where to build it.
-    """
-
-    def __init__(
-        self, num_frames: int, num_tokens: int, heads: int, period: int | None, frame_mask: Tensor | None, device: torch.device
-    ) -> None:
-        self.num_frames, self.num_tokens, self.heads, self.period = num_frames, num_tokens, heads, period
-        self.frames = torch.arange(num_frames, device=device)
-        self.padding = None if frame_mask is None else F.pad(~frame_mask, (num_tokens, 0))[:, None, None]
-        self._kept: dict[torch.dtype, Tensor] = {}
-
-    def blocks(self) -> list[slice]:
-        """Rows to handle at once."""
-        return [slice(start, min(start + QUERY_BLOCK, self.num_frames)) for start in range(0, self.num_frames, QUERY_BLOCK)]
-
-    def rows(self, rows: slice, like: Tensor) -> Tensor | None:
-        """Bias of some queries: (B or 1, H, rows, n + T) in the dtype of `like`, -inf on padded frames; None if all zero."""
-        if self.period is None and self.padding is None:
-            return None
-        if like.dtype in self._kept:
-            return self._kept[like.dtype]
-        bias = self._build(self.frames[rows]).to(like.dtype)
-        if self.num_frames <= QUERY_BLOCK:
-            self._kept[like.dtype] = bias
-        return bias
-
-    def _build(self, queries: Tensor) -> Tensor:
-        if self.period is None:
-            bias = torch.zeros(1, 1, len(queries), self.num_frames, device=queries.device)
-        else:
-            bias = self_attention_bias(queries, self.frames, self.heads, self.period)[None]
-        bias = F.pad(bias, (self.num_tokens, 0))
-        return bias if self.padding is None else bias.masked_fill(self.padding, float("-inf"))
+        return self._attend(x, memory, bias)
 
 
 class CrossAttention(Attention):
     """Each frame attends to the condition tokens and to the audio of its own frame: three keys, O(T)."""
 
     def forward(self, x: Tensor, tokens: KeyValue | None, audio: KeyValue) -> Tensor:
-        """Attention output (B, T, C) for frames x (B, T, C); softmax over [tokens …, own audio frame].
+        """Attention output (B, n, C); softmax over [tokens …, own audio frame].
 
         Args:
-            x: frames, normalised.
-            tokens: keys and values (B, H, n, C / H) that every frame sees.
-            audio: keys and values (B, H, T, C / H); frame t sees row t only.
+            x (Tensor (B, n, C)): frames, normalised.
+            tokens: keys and values (B, H, 2, C / H) that every frame sees; None in the ablation without.
+            audio: keys and values (B, H, n, C / H); frame t sees row t only.
         """
-        query = self._query(x)
-        scores = (query * audio.key).sum(-1, keepdim=True)  # (B, H, T, 1)
+        query = self._split(self.query(x)) * (x.shape[-1] // self.heads) ** -0.5
+        scores = (query * audio.key).sum(-1, keepdim=True)  # (B, H, n, 1)
         if tokens is not None:
-            scores = torch.cat([query @ tokens.key.transpose(-1, -2), scores], -1)  # (B, H, T, n + 1)
+            scores = torch.cat([query @ tokens.key.transpose(-1, -2), scores], -1)  # (B, H, n, 3)
         weights = F.dropout(scores.softmax(-1), self.dropout, self.training).to(query.dtype)
         attended = weights[..., -1:] * audio.value
         if tokens is not None:
@@ -183,17 +197,8 @@ class CrossAttention(Attention):
         return self._merge(attended)
 
     def dense(self, x: Tensor, tokens: KeyValue | None, audio: KeyValue, frame_mask: Tensor | None) -> Tensor:
-        """The ablation without the mask: each frame sees all audio frames, O(T²)."""
-        key, value = audio if tokens is None else (torch.cat(pair, 2) for pair in zip(tokens, audio, strict=True))
-        mask = None
+        """The ablation without the mask: each frame sees all audio frames (B, H, T, C / H), O(T²)."""
+        memory = audio.behind(tokens)
         if frame_mask is not None:
-            mask = F.pad(frame_mask, (key.shape[2] - frame_mask.shape[1], 0), value=True)[:, None, None]
-        scale = 1.0  # the query is already divided by √(C / H)
-        attended = F.scaled_dot_product_attention(self._query(x), key, value, mask, self._drop(), scale=scale)
-        return self._merge(attended)
-
-    def _query(self, x: Tensor) -> Tensor:
-        """Queries (B, H, T, C / H), divided by √(C / H)."""
-        width = x.shape[-1]
-        projected = F.linear(x, self.in_proj.weight[:width], self.in_proj.bias[:width])
-        return self._split(projected, 1)[0] * (width // self.heads) ** -0.5
+            frame_mask = F.pad(frame_mask, (memory.key.shape[2] - frame_mask.shape[1], 0), value=True)[:, None, None]
+        return self._attend(x, memory, frame_mask)

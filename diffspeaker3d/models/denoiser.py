@@ -37,16 +37,16 @@ class Condition:
         layers: projected keys and values, per layer.
         tokens: style (B, L, C) and timestep (S, L, C) tokens as they are, for the ablation that adds them.
         rows: timestep -> its row in the tables.
+        positions (Tensor (T, C)): positional encoding of the frames.
         bias: of self-attention.
-        first_frame: index of the first frame in the whole clip: windows keep the phase of the positions.
         frame_mask (Tensor (B, T) bool): True = real frame, or None.
     """
 
     layers: tuple[LayerCondition, ...]
     tokens: tuple[Tensor, Tensor]
     rows: dict[int, int]
+    positions: Tensor
     bias: SelfBias
-    first_frame: int = 0
     frame_mask: Tensor | None = None
 
     def row(self, timestep: int) -> slice:
@@ -79,12 +79,10 @@ class DecoderLayer(nn.Module):
     def condition(self, style: Tensor, timestep: Tensor, audio: Tensor) -> LayerCondition:
         """Project tokens style (B, 1, C), timestep (S, 1, C) and audio (B, T, C)."""
         ours, theirs = self.self_attention, self.cross_attention
-        return LayerCondition(
-            ours.key_value(style), ours.key_value(timestep), theirs.key_value(style), theirs.key_value(timestep), theirs.key_value(audio)
-        )  # fmt: skip
+        return LayerCondition(ours.memory(style), ours.memory(timestep), theirs.memory(style), theirs.memory(timestep), theirs.memory(audio))
 
     def forward(self, x: Tensor, condition: LayerCondition, rows: slice | None, bias: SelfBias, frame_mask: Tensor | None) -> Tensor:
-        """Frames x (B, T, C) to frames (B, T, C).
+        """Frames x (B, T, C) to frames (B, T, C), in blocks where the clip is long.
 
         Args:
             x: frames.
@@ -97,13 +95,19 @@ class DecoderLayer(nn.Module):
         if rows is not None:
             self_tokens = _join(condition.self_style, condition.self_timestep.rows(rows))
             cross_tokens = _join(condition.cross_style, condition.cross_timestep.rows(rows))
-        x = x + self.dropout(self.self_attention(self.norm1(x), self_tokens, bias))
-        if self.cross_bias:
-            attended = self.cross_attention(self.norm2(x), cross_tokens, condition.audio)
-        else:
-            attended = self.cross_attention.dense(self.norm2(x), cross_tokens, condition.audio, frame_mask)
-        x = x + self.dropout(attended)
-        return x + self.dropout(self.feedforward(self.norm3(x)))
+        memory = self.self_attention.memory(self.norm1(x))
+        blocks = []
+        for queries, keys in bias.blocks():
+            block = x[:, queries]
+            attended = self.self_attention(self.norm1(block), memory.frames(keys).behind(self_tokens), bias.of(queries, keys, memory.key.dtype))
+            block = block + self.dropout(attended)
+            if self.cross_bias:
+                attended = self.cross_attention(self.norm2(block), cross_tokens, condition.audio.frames(queries))
+            else:
+                attended = self.cross_attention.dense(self.norm2(block), cross_tokens, condition.audio, frame_mask)
+            block = block + self.dropout(attended)
+            blocks.append(block + self.dropout(self.feedforward(self.norm3(block))))
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)
 
 
 class Denoiser(nn.Module):
@@ -175,12 +179,21 @@ class Denoiser(nn.Module):
         return self.output(self.hidden(self.input(x_t), condition, slice(None)))
 
     def condition(
-        self, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None, timesteps: Sequence[int]
+        self, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None, timesteps: Sequence[int], full_attention: bool = False
     ) -> Condition:
-        """Do the work that no sampling step changes; `timesteps` are those the sampler will ask for."""
+        """Do the work that no sampling step changes.
+
+        Args:
+            audio_features (Tensor (B, T, D_a)): one row per motion frame.
+            style (Tensor (B, S)): style vectors.
+            frame_mask (Tensor (B, T) bool): True = real frame; None = all are.
+            timesteps: those the sampler will ask for.
+            full_attention: no limit to a frame's reach in long clips, see `attention.SelfBias`.
+        """
         distinct = sorted(set(timesteps))
         table = torch.tensor(distinct, device=audio_features.device)
-        return self._condition(audio_features, style, frame_mask, table, {t: row for row, t in enumerate(distinct)})
+        rows = {t: row for row, t in enumerate(distinct)}
+        return self._condition(audio_features, style, frame_mask, table, rows, full_attention)
 
     def in_space(self, space: str, condition: Condition) -> Space:
         """The denoise callable for a sampler, in `latent`, `vertex` (the motion's own) or the cheaper (`auto`) space."""
@@ -188,7 +201,7 @@ class Denoiser(nn.Module):
 
     def hidden(self, frames: Tensor, condition: Condition, rows: slice) -> Tensor:
         """From W_in x_t + b_in (B, T, C) to h (B, T, C); `rows` of the timestep table hold for the batch's items."""
-        x = self.dropout(frames + self.positions(frames.shape[1], condition.first_frame, frames))
+        x = self.dropout(frames + condition.positions)
         for index, layer in enumerate(self.layers):
             if not self.condition_tokens:
                 style, timestep = condition.tokens
@@ -196,38 +209,38 @@ class Denoiser(nn.Module):
             x = layer(x, condition.layers[index], rows if self.condition_tokens else None, condition.bias, condition.frame_mask)
         return x
 
-    def positions(self, num_frames: int, first_frame: int, like: Tensor) -> Tensor:
+    def positions(self, num_frames: int, like: Tensor) -> Tensor:
         """Periodic positional encoding (T, C): sines in even, cosines in odd channels of i mod p, base 10000."""
-        index = (torch.arange(num_frames, device=like.device) + first_frame) % self.period
+        index = torch.arange(num_frames, device=like.device) % self.period
         frequency = torch.exp(torch.arange(0, self.width, 2, device=like.device) * (-math.log(10000.0) / self.width))
         angle = index[:, None] * frequency
         return torch.stack([angle.sin(), angle.cos()], -1).flatten(1).to(like.dtype)
-
-    def bias(self, num_frames: int, frame_mask: Tensor | None, device: torch.device) -> SelfBias:
-        """Self-attention bias for T frames."""
-        tokens = 2 if self.condition_tokens else 0
-        return SelfBias(num_frames, tokens, self.heads, self.period if self.self_bias else None, frame_mask, device)
 
     def frames(self, condition: Condition, start: int, stop: int, bias: SelfBias | None = None) -> Condition:
         """The condition of frames start … stop - 1 only: views, and a bias of that length (or the one given)."""
         mask = None if condition.frame_mask is None else condition.frame_mask[:, start:stop]
         layers = tuple(replace(layer, audio=layer.audio.frames(slice(start, stop))) for layer in condition.layers)
         if bias is None or mask is not None:
-            bias = self.bias(stop - start, mask, condition.bias.frames.device)
-        return replace(condition, layers=layers, bias=bias, first_frame=condition.first_frame + start, frame_mask=mask)
+            bias = self._bias(stop - start, mask, condition.bias.device)
+        return replace(condition, layers=layers, positions=condition.positions[start:stop], bias=bias, frame_mask=mask)
+
+    def _bias(self, num_frames: int, frame_mask: Tensor | None, device: torch.device, full: bool = False) -> SelfBias:
+        tokens = 2 if self.condition_tokens else 0
+        return SelfBias(num_frames, tokens, self.heads, self.period, self.self_bias, frame_mask, device, full)
 
     def _condition(
-        self, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None, timesteps: Tensor, rows: dict[int, int]
+        self, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None, timesteps: Tensor, rows: dict[int, int], full: bool = False
     ) -> Condition:
-        audio = self.audio(audio_features)
-        style_tokens = self.style(style).unflatten(-1, (len(self.layers), -1))
-        timestep_tokens = self.timestep(timestep_sinusoid(timesteps, self.audio_dim).to(audio.dtype)).unflatten(-1, (len(self.layers), -1))
+        dtype = self.audio.weight.dtype
+        audio = self.audio(audio_features.to(dtype))
+        style_tokens = self.style(style.to(dtype)).unflatten(-1, (len(self.layers), -1))
+        timestep_tokens = self.timestep(timestep_sinusoid(timesteps, self.audio_dim).to(dtype)).unflatten(-1, (len(self.layers), -1))
         layers = tuple(
             layer.condition(style_tokens[:, [index]], timestep_tokens[:, [index]], audio)
             for index, layer in enumerate(cast(Iterable[DecoderLayer], self.layers))
         )
-        bias = self.bias(audio.shape[1], frame_mask, audio.device)
-        return Condition(layers, (style_tokens, timestep_tokens), rows, bias, 0, frame_mask)
+        bias = self._bias(audio.shape[1], frame_mask, audio.device, full)
+        return Condition(layers, (style_tokens, timestep_tokens), rows, self.positions(audio.shape[1], audio), bias, frame_mask)
 
 
 def timestep_sinusoid(timestep: Tensor, dim: int) -> Tensor:

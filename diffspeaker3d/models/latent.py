@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.models.attention import SelfBias
@@ -55,7 +55,8 @@ class VertexSpace:
 
     def __call__(self, x_t: Tensor, timestep: int) -> Tensor:
         denoiser = self.denoiser
-        return denoiser.output(denoiser.hidden(denoiser.input(x_t), self.condition, self.condition.row(timestep)))
+        frames = denoiser.input(x_t.to(denoiser.input.weight.dtype))
+        return denoiser.output(denoiser.hidden(frames, self.condition, self.condition.row(timestep))).to(x_t.dtype)
 
     def lift(self, state: Tensor) -> Tensor:
         return state
@@ -71,42 +72,46 @@ class LatentSpace:
     done to all three, and when the noise is gone (the last step returns the prediction) g and w give x exactly.
     """
 
-    def __init__(self, denoiser: Denoiser, condition: Condition, product: tuple[Tensor, Tensor]) -> None:
+    def __init__(self, denoiser: Denoiser, condition: Condition, product: nn.Linear) -> None:
         self.denoiser, self.condition, self.product = denoiser, condition, product
         self._bias: dict[int, SelfBias] = {}
 
     def project(self, noise: Tensor) -> Tensor:
-        u = noise @ self.denoiser.input.weight.T
+        u = noise @ self.denoiser.input.weight.T.to(noise.dtype)
         return torch.cat([u, u.new_zeros(*u.shape[:-1], u.shape[-1] + 1)], -1)
 
     def __call__(self, x_t: Tensor, timestep: int) -> Tensor:
-        denoiser, (matrix, offset) = self.denoiser, self.product
-        frames = x_t[..., : denoiser.width] + denoiser.input.bias
+        denoiser = self.denoiser
+        frames = (x_t[..., : denoiser.width] + denoiser.input.bias).to(denoiser.input.weight.dtype)
         h = denoiser.hidden(frames, self.condition, self.condition.row(timestep))
-        u = torch.nn.functional.linear(h, matrix, offset)
-        return torch.cat([u, h, u.new_ones(*u.shape[:-1], 1)], -1)
+        u = self.product(h)
+        return torch.cat([u, h, u.new_ones(*u.shape[:-1], 1)], -1).to(x_t.dtype)
 
     def lift(self, state: Tensor) -> Tensor:
         width, output = self.denoiser.width, self.denoiser.output
-        return state[..., width : 2 * width] @ output.weight.T + state[..., 2 * width :] * output.bias
+        return state[..., width : 2 * width] @ output.weight.T.to(state.dtype) + state[..., 2 * width :] * output.bias
 
     def frames(self, start: int, stop: int) -> LatentSpace:
         return LatentSpace(self.denoiser, _restricted(self, start, stop), self.product)
 
 
 class LatentProduct:
-    """M = W_in W_out (C, C) and W_in b_out (C,), computed once and again only when the weights have changed."""
+    """h -> W_in (W_out h + b_out) as one linear layer (C, C), computed once and again only when the weights have changed."""
 
     def __init__(self) -> None:
         self._key: tuple[object, ...] = ()
-        self._product: tuple[Tensor, Tensor] | None = None
+        self._product: nn.Linear | None = None
 
-    def of(self, denoiser: Denoiser) -> tuple[Tensor, Tensor]:
+    def of(self, denoiser: Denoiser) -> nn.Linear:
+        """The layer for this denoiser, in its dtype; the product itself is taken in float32."""
         parameters = (denoiser.input.weight, denoiser.output.weight, denoiser.output.bias)
         key = tuple((p.data_ptr(), p._version, p.dtype, p.device) for p in parameters)
         if self._product is None or key != self._key:
             with torch.no_grad(), torch.autocast(denoiser.input.weight.device.type, enabled=False):
-                self._product = (denoiser.input.weight @ denoiser.output.weight, denoiser.input.weight @ denoiser.output.bias)
+                weight, output, offset = (p.float() for p in parameters)
+                product = nn.Linear(denoiser.width, denoiser.width, device="meta").requires_grad_(False)
+                product.load_state_dict({"weight": weight @ output, "bias": weight @ offset}, assign=True)
+                self._product = product.to(parameters[0].dtype)
             self._key = key
         return self._product
 

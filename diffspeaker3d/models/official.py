@@ -43,10 +43,10 @@ _NAMES = (
     (r"time_embedding\.linear_1\.(weight|bias)", r"timestep.0.\1"),
     (r"time_embedding\.linear_2\.(weight|bias)", r"timestep.2.\1"),
     (r"obj_vector\.weight", r"style.weight"),
-    (r"transformer_decoder\.layers\.(\d+)\.self_attn\.in_proj_(weight|bias)", r"layers.\1.self_attention.in_proj.\2"),
-    (r"transformer_decoder\.layers\.(\d+)\.self_attn\.out_proj\.(weight|bias)", r"layers.\1.self_attention.out_proj.\2"),
-    (r"transformer_decoder\.layers\.(\d+)\.multihead_attn\.in_proj_(weight|bias)", r"layers.\1.cross_attention.in_proj.\2"),
-    (r"transformer_decoder\.layers\.(\d+)\.multihead_attn\.out_proj\.(weight|bias)", r"layers.\1.cross_attention.out_proj.\2"),
+    (r"transformer_decoder\.layers\.(\d+)\.self_attn\.in_proj_(weight|bias)", r"layers.\1.self_attention.STACKED.\2"),
+    (r"transformer_decoder\.layers\.(\d+)\.self_attn\.out_proj\.(weight|bias)", r"layers.\1.self_attention.output.\2"),
+    (r"transformer_decoder\.layers\.(\d+)\.multihead_attn\.in_proj_(weight|bias)", r"layers.\1.cross_attention.STACKED.\2"),
+    (r"transformer_decoder\.layers\.(\d+)\.multihead_attn\.out_proj\.(weight|bias)", r"layers.\1.cross_attention.output.\2"),
     (r"transformer_decoder\.layers\.(\d+)\.linear1\.(weight|bias)", r"layers.\1.feedforward.0.\2"),
     (r"transformer_decoder\.layers\.(\d+)\.linear2\.(weight|bias)", r"layers.\1.feedforward.3.\2"),
     (r"transformer_decoder\.layers\.(\d+)\.(norm[123])\.(weight|bias)", r"layers.\1.\2.\3"),
@@ -99,7 +99,11 @@ def denoiser_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tens
     unknown = []
     for name, value in state.items():
         ours = _our_name(name)
-        if ours is not None:
+        if ours is not None and "STACKED" in ours:  # queries, keys and values in one
+            third = len(value) // 3
+            weights[ours.replace("STACKED", "query")] = value[:third].float()
+            weights[ours.replace("STACKED", "key_value")] = value[third:].float()
+        elif ours is not None:
             weights[ours] = value.float()
         elif name not in _IGNORED:
             unknown.append(name)

@@ -16,11 +16,12 @@ def randn(*shape: int, seed: int = 0) -> Tensor:
 
 def reference(ours: attention.Attention) -> nn.MultiheadAttention:
     module = nn.MultiheadAttention(C, H, batch_first=True).eval()
-    for parameter, name in ((ours.in_proj.bias, "b"), (ours.out_proj.bias, "o")):
-        nn.init.normal_(parameter, generator=torch.Generator().manual_seed(ord(name)))
+    for seed, part in enumerate((ours.query, ours.key_value, ours.output)):
+        nn.init.normal_(part.bias, generator=torch.Generator().manual_seed(seed))
     module.load_state_dict({
-        "in_proj_weight": ours.in_proj.weight, "in_proj_bias": ours.in_proj.bias,
-        "out_proj.weight": ours.out_proj.weight, "out_proj.bias": ours.out_proj.bias,
+        "in_proj_weight": torch.cat([ours.query.weight, ours.key_value.weight]),
+        "in_proj_bias": torch.cat([ours.query.bias, ours.key_value.bias]),
+        "out_proj.weight": ours.output.weight, "out_proj.bias": ours.output.bias,
     })  # fmt: skip
     return module
 
@@ -45,22 +46,42 @@ def test_bias_is_the_papers_and_grows_by_extension() -> None:
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("block", [1024, 6])
-def test_self_attention_equals_dense(masked: bool, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block", [256, 6])
+@pytest.mark.parametrize("reach", [None, 1])
+def test_self_attention_equals_dense(masked: bool, block: int, reach: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In blocks or not, in full or within `reach` periods: the dense masked map."""
     monkeypatch.setattr(attention, "QUERY_BLOCK", block)
+    if reach is not None:
+        monkeypatch.setattr(attention, "FULL_PERIODS", 2)
+        monkeypatch.setattr(attention, "REACH_PERIODS", reach)
     torch.manual_seed(0)
     ours = SelfAttention(C, H).eval()
     theirs = reference(ours)
     x, tokens = randn(B, T, C), randn(B, 2, C, seed=1)
     frame_mask = torch.arange(T) < torch.tensor([[T], [11]]) if masked else None
-    got = ours(x, ours.key_value(tokens), SelfBias(T, 2, H, P, frame_mask, x.device))
+    bias = SelfBias(T, 2, H, P, True, frame_mask, x.device)
+    memory, front = ours.memory(x), ours.memory(tokens)
+    blocks = [ours(x[:, q], memory.frames(k).behind(front), bias.of(q, k, x.dtype)) for q, k in bias.blocks()]
+    assert len(blocks) == (1 if block == 256 else 3)
     keys = torch.cat([tokens, x], 1)
-    bias = torch.cat([torch.zeros(H, T, 2), dense_bias(T)], 2).repeat(B, 1, 1)
+    dense = dense_bias(T)
+    if reach is not None:
+        dense = dense.masked_fill((torch.arange(T)[:, None] - torch.arange(T)).abs() > reach * P, float("-inf"))
+    dense = torch.cat([torch.zeros(H, T, 2), dense], 2).repeat(B, 1, 1)
     padding = torch.zeros(B, T + 2) if frame_mask is None else torch.zeros(B, T + 2).masked_fill(
         torch.cat([torch.zeros(B, 2, dtype=torch.bool), ~frame_mask], 1), float("-inf")
     )  # fmt: skip
-    want = theirs(x, keys, keys, attn_mask=bias, key_padding_mask=padding, need_weights=False)[0]
-    torch.testing.assert_close(got, want, atol=1e-6, rtol=1e-5)
+    want = theirs(x, keys, keys, attn_mask=dense, key_padding_mask=padding, need_weights=False)[0]
+    got = torch.cat(blocks, 1)
+    real = torch.ones(B, T, dtype=torch.bool) if frame_mask is None else frame_mask
+    torch.testing.assert_close(got[real], want[real], atol=1e-6, rtol=1e-5)
+
+
+def test_inner_blocks_of_a_long_clip_share_one_bias() -> None:
+    bias = SelfBias(3000, 2, H, 30, True, None, torch.device("cpu"))
+    maps = {id(bias.of(queries, keys, torch.float32)) for queries, keys in bias.blocks()}
+    assert len(bias.blocks()) == 12 and len(maps) <= 4
+    assert max(keys.stop - keys.start for _, keys in bias.blocks()) == 256 + 2 * 6 * 30
 
 
 def test_cross_attention_of_three_keys_equals_dense_mask() -> None:
@@ -68,7 +89,7 @@ def test_cross_attention_of_three_keys_equals_dense_mask() -> None:
     ours = CrossAttention(C, H).eval()
     theirs = reference(ours)
     x, tokens, audio = randn(B, T, C), randn(B, 2, C, seed=1), randn(B, T, C, seed=2)
-    got = ours(x, ours.key_value(tokens), ours.key_value(audio))
+    got = ours(x, ours.memory(tokens), ours.memory(audio))
     blocked = torch.cat([torch.zeros(T, 2, dtype=torch.bool), ~torch.eye(T, dtype=torch.bool)], 1)
     keys = torch.cat([tokens, audio], 1)
     want = theirs(x, keys, keys, attn_mask=blocked, need_weights=False)[0]
@@ -81,7 +102,7 @@ def test_cross_attention_without_mask_equals_dense() -> None:
     theirs = reference(ours)
     x, tokens, audio = randn(B, T, C), randn(B, 2, C, seed=1), randn(B, T, C, seed=2)
     frame_mask = torch.arange(T) < torch.tensor([[T], [11]])
-    got = ours.dense(x, ours.key_value(tokens), ours.key_value(audio), frame_mask)
+    got = ours.dense(x, ours.memory(tokens), ours.memory(audio), frame_mask)
     keys = torch.cat([tokens, audio], 1)
     padding = torch.cat([torch.zeros(B, 2, dtype=torch.bool), ~frame_mask], 1)
     want = theirs(x, keys, keys, key_padding_mask=padding, need_weights=False)[0]
