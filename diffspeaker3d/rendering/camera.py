@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 FIELD_OF_VIEW = 20.0  # degrees over the shorter side: a portrait lens, noses keep their size
-MARGIN = 0.88  # part of the picture that the head may fill
+MARGIN = 0.86  # part of the picture that the head may fill
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,4 +76,4 @@ def frame_head(template: np.ndarray, size: tuple[int, int], direction: tuple[flo
     radius = float(np.linalg.norm(seen - middle, axis=1).max()) + 1e-9
     eye = rotation.T.astype(np.float64) @ (middle + np.array([0.0, 0.0, distance]))
     near = max(distance - 2 * radius, distance * 0.02)
-    return Camera(rotation, eye.astype(np.float32), size, short / 2 / slope, near, distance + 3 * radius)
+    return Camera(rotation, eye.astype(np.float32), size, short / 2 / slope, near, distance + 4 * radius)

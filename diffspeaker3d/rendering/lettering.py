@@ -56,7 +56,7 @@ def draw_text(image: np.ndarray, text: str, position: tuple[float, float], heigh
     """
     unit = height / CAPITALS
     x = position[0] - (text_width(text, height) / 2 if anchor == "centre" else 0.0)
-    segments = []
+    segments: list[tuple[np.ndarray, np.ndarray]] = []
     for character in text:
         if character == " ":
             x += SPACE * unit

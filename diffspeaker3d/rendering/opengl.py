@@ -17,6 +17,7 @@ import numpy as np
 
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.rendering.camera import Camera
+from diffspeaker3d.rendering.rasteriser import EDGE_SHADE
 
 LIBRARIES = {"egl": ("EGL", "GL"), "osmesa": ("OSMesa",)}
 PACKAGES = {"egl": "libegl1 libgl1", "osmesa": "libosmesa6"}
@@ -92,10 +93,10 @@ def _complete_osmesa() -> None:
 class OpenGLCanvas:
     """Draws coloured triangles with 4 samples per pixel; use it from the thread that made it, do not fork while it lives."""
 
-    def __init__(self, platform: str, faces: np.ndarray, num_vertices: int, camera: Camera, edge_color: np.ndarray | None) -> None:
+    def __init__(self, platform: str, faces: np.ndarray, num_vertices: int, camera: Camera, wireframe: bool) -> None:
         self.name = platform
         self.camera = camera
-        self.edge_color = edge_color
+        self.wireframe = wireframe
         try:
             self._pyrender = import_pyrender(platform)
             import OpenGL.error
@@ -124,7 +125,7 @@ class OpenGLCanvas:
         pyrender, zeros = self._pyrender, np.zeros((num_vertices, 3), np.float32)
         white = pyrender.MetallicRoughnessMaterial(baseColorFactor=[1.0, 1.0, 1.0, 1.0], alphaMode="OPAQUE")
         colors = np.ones((num_vertices, 4), np.float32)
-        parts = [(faces, 4)] + ([(edges_of(faces), 1)] if self.edge_color is not None else [])
+        parts = [(faces, 4)] + ([(edges_of(faces), 1)] if self.wireframe else [])
         self._primitives = [
             pyrender.Primitive(positions=zeros, color_0=colors, indices=indices, material=white, mode=mode) for indices, mode in parts
         ]
@@ -156,9 +157,9 @@ class OpenGLCanvas:
         data[:, 3:6] = colors
         self._offscreen._platform.make_current()
         self._upload(self._primitives[0], data)
-        if self.edge_color is not None:
+        if self.wireframe:
             data[:, :3] += (self.camera.eye - data[:, :3]) * np.float32(LINE_LIFT)
-            data[:, 3:6] = self.edge_color
+            data[:, 3:6] *= np.float32(EDGE_SHADE)
             self._upload(self._primitives[1], data)
         return self._offscreen.render(self._scene, flags=self._pyrender.RenderFlags.FLAT)[0]
 

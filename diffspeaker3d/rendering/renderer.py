@@ -11,6 +11,7 @@ import numpy as np
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.rendering import opengl
 from diffspeaker3d.rendering.camera import Camera, frame_head
+from diffspeaker3d.rendering.catchlights import Catchlights
 from diffspeaker3d.rendering.options import RenderOptions, parse_color
 from diffspeaker3d.rendering.rasteriser import NumpyCanvas
 from diffspeaker3d.rendering.shading import INSIDE_COLOR, Clay, to_display
@@ -18,9 +19,8 @@ from diffspeaker3d.topology import Topology
 
 log = logging.getLogger(__name__)
 
-STUDIO_CENTRE, STUDIO_EDGE = np.array([(0.955, 0.957, 0.962), (0.800, 0.815, 0.838)], np.float32)  # display colours
+STUDIO_CENTRE, STUDIO_EDGE = np.array([(0.930, 0.935, 0.944), (0.745, 0.762, 0.788)], np.float32)  # display colours
 INSIDE_DEPTH = 2e-3  # of the distance
-EDGE_COLOR = np.array([0.20, 0.22, 0.26], np.float32)  # of wireframe lines
 
 
 class Canvas(Protocol):
@@ -42,7 +42,9 @@ class Renderer:
 
     def __init__(self, topology: Topology, template: np.ndarray, options: RenderOptions) -> None:
         topology.check(template, "template")
-        camera = frame_head(template, options.size, options.direction, options.zoom)
+        # The neck may run out of the picture: the face is what one looks at.
+        head = np.setdiff1d(np.arange(topology.num_vertices), topology.regions.get("neck", ()))
+        camera = frame_head(template[head], options.size, options.direction, options.zoom)
         self.size = options.size
         self._clay = Clay(topology, template, camera, parse_color(options.color))
         self._background = _background(options)
@@ -51,7 +53,9 @@ class Renderer:
         if self._inside:  # the same triangles turned round, dark: what is seen through the lips is no hole
             faces = np.concatenate([faces, faces[:, ::-1] + topology.num_vertices])
         count = topology.num_vertices * (2 if self._inside else 1)
-        self._canvas = _open_canvas(options, faces, count, camera)
+        self._catchlights = Catchlights(topology, self._clay.glint)
+        faces = np.concatenate([faces, self._catchlights.faces + count])
+        self._canvas = _open_canvas(options, faces, count + self._catchlights.num_vertices, camera)
         self.backend = self._canvas.name
 
     def __call__(self, vertices: np.ndarray, albedo: np.ndarray | None = None) -> np.ndarray:
@@ -65,18 +69,15 @@ class Renderer:
             array (h, w, 3) uint8: sRGB.
         """
         vertices = np.asarray(vertices, np.float32)
-        colors = self._clay(vertices, albedo)
-        if self._inside:
-            # A little farther away, or it flickers through along the outline.
-            vertices = np.concatenate([vertices, vertices + (vertices - self._clay.camera.eye) * np.float32(INSIDE_DEPTH)])
-            inside = to_display(INSIDE_COLOR)
-            colors = np.concatenate([colors, np.broadcast_to(inside, colors.shape)])
-        drawn = self._canvas.draw(vertices, colors)
-        image = drawn[..., :3].copy()
-        behind = drawn[..., 3] < 255
-        uncovered = 255 - drawn[..., 3][behind].astype(np.uint16)
-        image[behind] += ((self._background[behind] * uncovered[:, None] + 127) // 255).astype(np.uint8)
-        return image
+        eye = self._clay.camera.eye
+        positions, colors = [vertices], [self._clay(vertices, albedo)]
+        if self._inside:  # a little farther away, or it flickers through along the outline
+            positions.append(vertices + (vertices - eye) * np.float32(INSIDE_DEPTH))
+            colors.append(np.broadcast_to(to_display(INSIDE_COLOR), vertices.shape))
+        positions.append(self._catchlights(vertices, eye))
+        colors.append(np.broadcast_to(self._catchlights.color, positions[-1].shape))
+        drawn = self._canvas.draw(np.concatenate(positions), np.concatenate(colors))
+        return _over(drawn, self._background)
 
     def close(self) -> None:
         """Give the graphics context back; a second call does nothing."""
@@ -115,7 +116,6 @@ def shows_inside(topology: Topology) -> bool:
 
 def _open_canvas(options: RenderOptions, faces: np.ndarray, num_vertices: int, camera: Camera) -> Canvas:
     """The renderer that was asked for, or for `auto` the first that works."""
-    edge_color = EDGE_COLOR if options.wireframe else None
     names = ("egl", "osmesa", "numpy") if options.renderer == "auto" else (options.renderer,)
     for name in names:
         if name == "numpy":
@@ -123,7 +123,7 @@ def _open_canvas(options: RenderOptions, faces: np.ndarray, num_vertices: int, c
         reason = opengl.unavailable(name)
         if reason is None:
             try:
-                canvas = opengl.OpenGLCanvas(name, faces, num_vertices, camera, edge_color)
+                canvas = opengl.OpenGLCanvas(name, faces, num_vertices, camera, options.wireframe)
             except InputError as error:
                 if options.renderer != "auto":
                     raise
@@ -135,14 +135,24 @@ def _open_canvas(options: RenderOptions, faces: np.ndarray, num_vertices: int, c
             raise InputError(f"renderer={name}: {reason}, or use renderer=numpy")
         log.debug("renderer %s: %s", name, reason)
     log.info("renderer: numpy")
-    return NumpyCanvas(faces, num_vertices, camera, edge_color)
+    return NumpyCanvas(faces, num_vertices, camera, options.wireframe)
+
+
+def _over(drawn: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Premultiplied colours and coverage (h, w, 4) over a picture (h, w, 3), both uint8; only outlines need arithmetic."""
+    coverage = drawn[..., 3]
+    image = np.where((coverage == 0)[..., None], background, drawn[..., :3])
+    row, column = np.nonzero((coverage != 0) & (coverage != 255))
+    uncovered = 255 - coverage[row, column].astype(np.uint16)
+    image[row, column] += ((background[row, column] * uncovered[:, None] + 127) // 255).astype(np.uint8)
+    return image
 
 
 def _background(options: RenderOptions) -> np.ndarray:
-    """The picture behind the head, (h, w, 3) uint16."""
+    """The picture behind the head, (h, w, 3) uint8."""
     width, height = options.size
     if options.background != "studio":
-        color = np.rint(parse_color(options.background, "background") * 255).astype(np.uint16)
+        color = np.rint(parse_color(options.background, "background") * 255).astype(np.uint8)
         return np.broadcast_to(color, (height, width, 3))
     y, x = np.mgrid[:height, :width].astype(np.float32)
     distance = np.hypot((x + 0.5) / width - 0.5, ((y + 0.5) / height - 0.42) * 0.9) / 0.72
@@ -150,4 +160,4 @@ def _background(options: RenderOptions) -> np.ndarray:
     color = STUDIO_CENTRE * (1 - blend) + STUDIO_EDGE * blend
     # Rounding noise of half a step hides the bands that 8 bits would show.
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (height, width, 1)).astype(np.float32)
-    return np.rint(color * 255 + noise).astype(np.uint16)
+    return np.rint(color * 255 + noise).astype(np.uint8)

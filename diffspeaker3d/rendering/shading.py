@@ -13,12 +13,13 @@ from diffspeaker3d.rendering.shadows import Shadows
 from diffspeaker3d.topology import Topology
 
 # Directions to the lights in the viewer's frame (right, up, towards the viewer) and linear colours.
-KEY, KEY_COLOR = np.array([(-0.50, 0.62, 0.68), (0.92, 0.86, 0.78)], np.float32)
-FILL, FILL_COLOR = np.array([(0.85, 0.10, 0.55), (0.15, 0.175, 0.21)], np.float32)
-RIM, RIM_COLOR = np.array([(0.75, 0.45, -0.62), (0.42, 0.46, 0.52)], np.float32)
-SKY_COLOR, GROUND_COLOR = np.array([(0.36, 0.385, 0.42), (0.20, 0.165, 0.14)], np.float32)
+KEY, KEY_COLOR = np.array([(-0.62, 0.66, 0.62), (0.92, 0.895, 0.86)], np.float32)
+GLINT = np.array([-0.36, 0.33, 0.87], np.float32)  # a low window: the key's own reflection lies under the lid
+FILL, FILL_COLOR = np.array([(0.85, 0.05, 0.55), (0.085, 0.095, 0.11)], np.float32)
+RIM, RIM_COLOR = np.array([(0.80, 0.40, -0.50), (0.55, 0.60, 0.68)], np.float32)
+SKY_COLOR, GROUND_COLOR = np.array([(0.315, 0.325, 0.340), (0.150, 0.135, 0.122)], np.float32)
 # The terminator of a soft, slightly translucent material: light wraps around it, red farthest (half-Lambert by channel).
-WRAP = np.array([0.34, 0.22, 0.17], np.float32)
+WRAP = np.array([0.27, 0.245, 0.235], np.float32)
 SHEEN = 0.10  # brightening of grazing angles
 # region -> (strength, exponent) of the highlight; everything else is matte
 GLOSS = {"lips": (0.10, 22.0), "teeth": (0.22, 40.0), "tongue": (0.12, 24.0), "eyes": (0.55, 90.0)}
@@ -43,9 +44,13 @@ def to_linear(srgb: np.ndarray) -> np.ndarray:
 
 
 def to_display(linear: np.ndarray) -> np.ndarray:
-    """Linear light to display colours in [0, 1], highlights rolled off above 0.8 instead of clipped."""
-    bright = np.maximum(linear, 0).astype(np.float32)
-    bright = np.where(bright > 0.8, 0.8 + 0.2 * np.tanh((bright - 0.8) / 0.35), bright)
+    """Linear light (..., 3) to display colours in [0, 1]; highlights roll off above 0.6 instead of clipping.
+
+    The brightest channel decides for all three: rolled off one by one, warm clay turns yellow in the light.
+    """
+    bright = np.maximum(linear, 1e-6).astype(np.float32)
+    peak = bright.max(-1, keepdims=True)
+    bright *= np.where(peak > 0.6, 0.6 + 0.4 * np.tanh((peak - 0.6) / 0.4), peak) / peak
     return np.where(bright <= 0.0031308, 12.92 * bright, 1.055 * bright ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
@@ -69,7 +74,7 @@ class Clay:
         for region, values in GLOSS.items():
             if region in topology.regions:
                 self.gloss[topology.regions[region]] = values
-        self.key, self.fill, self.rim = (self._world(d) for d in (KEY, FILL, RIM))
+        self.key, self.fill, self.rim, self.glint = (self._world(d) for d in (KEY, FILL, RIM, GLINT))
         normals = smooth_normals(np.asarray(template, np.float32), topology.faces)
         self.shadows = Shadows.bake(topology, np.asarray(template, np.float32), normals, self.key)
 
