@@ -29,6 +29,7 @@ from diffspeaker3d.files import atomic_path
 
 log = logging.getLogger(__name__)
 JOURNAL = "journal.jsonl"
+LISTED = 20  # clips that a report names one by one
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,19 @@ class Report:
             expected = plan.expected.get(split, planned[split])
             verdict = "complete" if found[split] == expected else f"{expected - found[split]} fewer than a complete release"
             yield f"{split}: {found[split]} clips of {expected} ({verdict})"
-        for clip, reason in self.missing.items():
-            if clip not in plan.absent:
-                yield f"missing {clip}: {reason}"
-        known = len(self.missing.keys() & plan.absent)
-        if known:
-            yield f"missing {known} more that the release is known to lack"
-        for clip, reason in self.skipped.items():
-            yield f"left out {clip}: {reason}"
+        unknown = {clip: reason for clip, reason in self.missing.items() if clip not in plan.absent}
+        yield from _listed("missing", unknown)
+        if len(unknown) < len(self.missing):
+            yield f"missing {len(self.missing) - len(unknown)} more that the release is known to lack"
+        yield from _listed("left out", self.skipped)
+
+
+def _listed(what: str, reasons: dict[str, str]) -> Iterable[str]:
+    """A line per clip, the first LISTED of them."""
+    for clip, reason in list(reasons.items())[:LISTED]:
+        yield f"{what} {clip}: {reason}"
+    if len(reasons) > LISTED:
+        yield f"{what} {len(reasons) - LISTED} more, all named under skipped in manifest.json"
 
 
 def build_corpus(source: Source, plan: Plan, root: Path, options: BuildOptions) -> Corpus:
