@@ -16,7 +16,7 @@ from diffspeaker3d.errors import InputError
 SAMPLE_RATE = 16_000  # Hz, what every audio encoder here listens to
 STOPBAND_DB = 90.0  # attenuation of what would alias; scipy's default filter leaves a 9 kHz tone at -31 dB
 AUDIO_SUFFIXES = frozenset(
-    ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .au .caf .m4a .aac .mp4 .mov .mkv .webm .wma".split()
+    [".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".m4a", ".aac", ".mp4", ".mov", ".mkv", ".webm", ".wma"]
 )  # fmt: skip
 
 

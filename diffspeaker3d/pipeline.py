@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,20 @@ from diffspeaker3d import __version__
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.arkit import close_lips
 from diffspeaker3d.audio import SAMPLE_RATE, num_motion_frames, read_audio, resample
-from diffspeaker3d.diffusion import NoiseSchedule, SamplingOptions, ddim_sample, initial_noise, official_sample, windowed
+from diffspeaker3d.diffusion import (
+    NoiseSchedule,
+    SamplingOptions,
+    ddim_sample,
+    initial_noise,
+    official_sample,
+    windowed,
+)
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.models import ControlMotion, DiffSpeaker, checkpoint_hash, load_checkpoint, read_config
 from diffspeaker3d.topology import ASSETS, Topology, load_topology
 
 DEFAULT_CHECKPOINT = ASSETS / "checkpoint"
-SAMPLERS = {"ddim": ddim_sample, "official": official_sample}
+SAMPLERS: Mapping[str, Callable[..., Tensor]] = {"ddim": ddim_sample, "official": official_sample}
 MAX_SOUND_RATE = 48_000  # Hz; the animation keeps the sound at its own rate up to this
 ENCODE_SECONDS = 60  # speech encoded at once
 ENCODE_MARGIN = 4  # s heard on either side of it: more than the encoder's reach

@@ -99,7 +99,7 @@ class Topology:
         """Neutral vertices (V, 3) of a known identity, the first if none is named."""
         if identity is None and self.templates:
             identity = next(iter(self.templates))
-        if identity not in self.templates:
+        if identity is None or identity not in self.templates:
             raise InputError(f"topology {self.name} has no template {identity!r}; known: {', '.join(self.templates) or 'none'}")
         return self.templates[identity]
 

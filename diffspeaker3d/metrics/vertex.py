@@ -78,7 +78,7 @@ def jitter(vertices: Any, fps: float) -> float:
     return total * fps**3 / (max(count - 3, 1) * vertices.shape[1])
 
 
-def pool(values: Sequence[float], num_frames: Sequence[int], pooling: str = "frames") -> float:
+def pool(values: Sequence[float], num_frames: Sequence[float], pooling: str = "frames") -> float:
     """One number from the values of many clips.
 
     Args:

@@ -47,6 +47,13 @@ class SpeechTraining(LightningModule):
         self.make_optimizer, self.make_rate = optimizer, rate
         self.draws, self.steps, self.seed = draws, steps, seed
 
+    @property
+    def averaged(self) -> DiffSpeaker:
+        """The model with averaged weights."""
+        module = self.average.module
+        assert isinstance(module, DiffSpeaker)
+        return module
+
     def training_step(self, batch: dict[str, Any], batch_index: int) -> Tensor:
         torch.manual_seed((self.seed * _STEP_STRIDE + self.global_step) * 64 + self.global_rank)
         terms = self.terms(self.model, batch)
@@ -78,7 +85,7 @@ class SpeechTraining(LightningModule):
 
     def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
         """Full sampling with the averaged weights; the same seeds every time, so that epochs compare."""
-        model = self.average.module
+        model = self.averaged
         x_start = self.sample(model, batch, seed=batch_index)
         terms = self.losses(x_start, model.motion.encode(batch["motion"]), batch["frame_mask"], model.motion)
         frames = int(batch["num_frames"].sum())

@@ -21,8 +21,9 @@ from diffspeaker3d.arkit import CONTROL_NAMES
 from diffspeaker3d.data.augment import Augmentation
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.data.datamodule import ClipDataModule
+from diffspeaker3d.data.prepared import open_corpus
 from diffspeaker3d.data.statistics import motion_statistics
-from diffspeaker3d.data.synthetic import PRESETS, VISEMES, build_corpus
+from diffspeaker3d.data.synthetic import PRESETS, VISEMES
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
 from diffspeaker3d.models import DiffSpeaker, build, save_checkpoint
@@ -61,7 +62,7 @@ def train(cfg: DictConfig) -> Path:
     export = functools.partial(write_checkpoint, folder=out / CHECKPOINT, config=config, half=cfg.half)
     callbacks = [LastCheckpoint(out, cfg.save_every), StopAtNonFiniteLoss(), Export(export, cfg.export_every), Progress(cfg.trainer.log_every_n_steps)]
     trainer = Trainer(
-        **OmegaConf.to_container(cfg.trainer), callbacks=callbacks, logger=loggers(out), default_root_dir=out, use_distributed_sampler=False,
+        **dict(cfg.trainer), callbacks=callbacks, logger=loggers(out), default_root_dir=out, use_distributed_sampler=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
     log.info("%s: %d training clips, %.1f M parameters%s", corpus.name, len(data.train_clips), sum(p.numel() for p in model.parameters()) / 1e6, f", going on from {state}" if state else "")
@@ -83,13 +84,6 @@ def claim(out: Path, cfg: DictConfig) -> Path | None:
     return newest_state(out)
 
 
-def open_corpus(dataset: DictConfig) -> Corpus:
-    """The prepared corpus; the synthetic one is made on first use."""
-    if dataset.name == "synthetic":
-        return build_corpus(dataset.root, num_clips=dataset.num_clips, seed=dataset.seed, engines=_list_or_text(dataset.engines), fps=dataset.fps)
-    return Corpus.load(dataset.root)
-
-
 def datamodule(cfg: DictConfig, corpus: Corpus) -> ClipDataModule:
     """Batches as configured."""
     augment = corpus.name == "synthetic" if cfg.data.augment == "auto" else bool(cfg.data.augment)
@@ -109,7 +103,8 @@ def build_model(cfg: DictConfig, corpus: Corpus) -> tuple[dict[str, Any], DiffSp
     denoiser_node = OmegaConf.to_container(cfg.denoiser, resolve=True) | sizes  # type: ignore[operator]
     has_phones = (corpus.root / "phones").is_dir()
     num_visemes = (len(VISEMES) if has_phones else 0) if cfg.num_visemes == "auto" else int(cfg.num_visemes)
-    rest = {"fps": corpus.fps, "style_names": list(corpus.styles), "topology": corpus.topology_name, "topology_hash": corpus.topology_hash, "num_visemes": num_visemes}
+    topology_hash = corpus.topology_hash if corpus.motion == "vertices" else ""  # controls drive any head that has the shapes
+    rest: dict[str, Any] = {"fps": corpus.fps, "style_names": list(corpus.styles), "topology": corpus.topology_name, "topology_hash": topology_hash, "num_visemes": num_visemes}
     model = DiffSpeaker(encoder, build(denoiser_node), motion, **rest)
     schedule = {k: v for k, v in OmegaConf.to_container(cfg.schedule, resolve=True).items() if k != "_target_"}  # type: ignore[union-attr]
     config = {
@@ -161,7 +156,7 @@ def write_checkpoint(module: LightningModule, folder: Path, config: dict[str, An
     assert isinstance(module, SpeechTraining)
     provenance = config["provenance"] | {"steps": module.global_step}
     card = f"# {provenance['name']}\n\nTrained by diffspeaker3d {__version__}: `{json.dumps(provenance)}`\n"
-    save_checkpoint(folder, module.average.module, config | {"provenance": provenance}, card, half=half)
+    save_checkpoint(folder, module.averaged, config | {"provenance": provenance}, card, half=half)
 
 
 def loggers(out: Path) -> list[Logger]:
@@ -181,7 +176,3 @@ def quiet_lightning() -> None:
         logging.getLogger(name).handlers.clear()
     warnings.filterwarnings("ignore", module=r"lightning\..*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-
-
-def _list_or_text(value: Any) -> Any:
-    return value if isinstance(value, str) else list(value)
