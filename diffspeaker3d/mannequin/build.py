@@ -12,7 +12,8 @@ from diffspeaker3d.mannequin.identities import templates
 from diffspeaker3d.mannequin.regions import colors, regions
 from diffspeaker3d.mannequin.sculpt import Sculptor
 from diffspeaker3d.mannequin.shapes_eyes import eye_shapes
-from diffspeaker3d.mannequin.shapes_mouth import mouth_shapes
+from diffspeaker3d.mannequin.shapes_jaw import carry_jaw, jaw_shapes, tongue_shapes
+from diffspeaker3d.mannequin.shapes_mouth import lip_shapes
 from diffspeaker3d.topology import Blendshapes, Topology
 
 METRES = 0.01
@@ -28,7 +29,9 @@ def build_mannequin(seed: int = 0) -> Topology:
     """
     head = build_head(seed)
     sculptor = Sculptor(head)
-    shapes = mouth_shapes(sculptor) | eye_shapes(sculptor)
+    shapes = {name: head.ride(field) for name, field in (jaw_shapes(sculptor) | lip_shapes(sculptor)).items()}
+    carry_jaw(head, shapes)
+    shapes |= tongue_shapes(head) | eye_shapes(sculptor)
     deltas = np.stack([shapes[name] for name in CONTROL_NAMES])
     deltas[np.abs(deltas).max(2) < SMALLEST] = 0.0
     heads = {name: _on_grid(vertices * METRES) for name, vertices in templates(head).items()}

@@ -52,7 +52,7 @@ def head_distance(points: np.ndarray) -> np.ndarray:
 
 
 def _skull(p: np.ndarray) -> np.ndarray:
-    d = ellipsoid(p, (0, 2.9, -1.5), (7.45, 7.6, 9.0))  # cranium
+    d = ellipsoid(p, (0, 2.75, -1.5), (7.45, 7.3, 8.9))  # cranium
     d = smooth_min(d, ellipsoid(p, (0, 2.7, 3.1), (6.0, 5.2, 5.5)), 2.2)  # forehead
     d = smooth_min(d, ellipsoid(p, (0, -2.8, 2.4), (6.2, 6.9, 5.9)), 2.2)  # middle of the face
     d = smooth_min(d, capsule(p, (4.9, -3.2, -0.6), (1.7, -8.8, 5.4), 1.60, 1.50), 2.6)  # jaw line

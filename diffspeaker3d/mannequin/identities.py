@@ -6,7 +6,7 @@ meet, so blinks and lip seals hold for everybody under shared blendshapes.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def _brushes(p: np.ndarray, t: Traits) -> np.ndarray:
     lower = smoothstep((-2.5 - y) / 5.0) * smoothstep((y + 15) / 5.0)
     tip = smoothstep((-7.2 - y) / 2.2) * smoothstep((y + 13.5) / 3.0) * smoothstep((z - 1.0) / 5.0)
     nose = _near(p, (0, -3.4, 9.6), (1.7, 1.9, 2.6))
-    below_brow = smoothstep((1.5 - y) / 5.0) * smoothstep((y + 4.9) / 1.6) * _near(p, (0, y.mean() * 0 - 2.0, 9.4), (1.8, 6.0, 3.0))
+    below_brow = smoothstep((1.5 - y) / 5.0) * smoothstep((y + 4.9) / 1.6) * _near(p, (0, -2.0, 9.4), (1.8, 6.0, 3.0))
     move = t.face_width * 0.055 * x * sideways * smoothstep((7 - y) / 6.0) * smoothstep((y + 13) / 4.0)
     move = move + t.jaw_width * 0.13 * x * sideways * lower
     move = move - t.chin_length * 0.85 * upwards * tip
@@ -149,8 +149,3 @@ def _lips_meet(head: Head, move: np.ndarray) -> np.ndarray:
     for index in (contact, head.skin.mirror[contact]):
         result[index] = 0.5 * (move[index] + move[index][::-1])
     return result
-
-
-def describe(name: str) -> dict[str, float]:
-    """The traits of an identity as plain numbers."""
-    return asdict(IDENTITIES[name])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
@@ -56,7 +57,7 @@ def build_skin(seed: int = 0) -> Skin:
     mouth, eye, neck = mouth_rings(), eye_rings(), neck_rings()
     borders = [mouth["mouth_outer"], eye["socket_outer"], neck[0]]
     starts = np.cumsum([0] + [len(b) for b in borders])
-    border_ids = [np.arange(a, b) for a, b in zip(starts, starts[1:], strict=False)]
+    border_ids = [np.arange(a, b) for a, b in pairwise(starts)]
     fixed = np.concatenate([*borders, _seam(borders)])
     points = _relax(fixed, _throw(fixed, np.random.default_rng(seed)), border_ids)
     parts, faces = [points], [_triangulate(points, border_ids)]
@@ -70,9 +71,9 @@ def build_skin(seed: int = 0) -> Skin:
         faces.append(strip(rings[previous], rings[name], closed))
         total += len(ring)
 
-    for previous, name in zip(MOUTH_RINGS, MOUTH_RINGS[1:], strict=False):
+    for previous, name in pairwise(MOUTH_RINGS):
         attach(previous, name, mouth[name], closed=False)
-    for previous, name in zip(EYE_RINGS, EYE_RINGS[1:], strict=False):
+    for previous, name in pairwise(EYE_RINGS):
         attach(previous, name, eye[name], closed=True)
     for k, ring in enumerate(neck[1:], 1):
         attach(f"neck_{k - 1}", f"neck_{k}", ring, closed=False)

@@ -58,7 +58,9 @@ def eyeball() -> Part:
     turn, angle = np.meshgrid(turns, rings, indexing="ij")
     points = np.stack([np.sin(angle) * np.cos(turn), np.sin(angle) * np.sin(turn), np.cos(angle)], -1)
     vertices, faces = polar_grid(EYE + EYE_RADIUS * points)
-    colors = np.concatenate([tones[:1], np.tile(tones[1:], (len(turns), 1))])
+    tones = np.tile(tones, (len(turns), 1, 1))
+    tones[7:10, 3:5] = 244  # a catch light over the pupil
+    colors = np.concatenate([tones[0, :1], tones[:, 1:].reshape(-1, 3)])
     return Part(vertices, faces[:, ::-1].copy(), colors)
 
 

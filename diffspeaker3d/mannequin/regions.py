@@ -7,7 +7,7 @@ import numpy as np
 from diffspeaker3d.mannequin.form import EYE, MOUTH_Y
 from diffspeaker3d.mannequin.head import Head
 from diffspeaker3d.mannequin.occlusion import cavity, occlusion, vertex_normals
-from diffspeaker3d.mannequin.rings import MOUTH_RINGS, OUTER, PHI
+from diffspeaker3d.mannequin.rings import OUTER, PHI
 
 CLAY = np.array([222, 200, 180.0])
 LIP_CLAY = np.array([202, 156, 140.0])
@@ -139,12 +139,3 @@ def _smooth(values: np.ndarray, faces: np.ndarray, rounds: int = 2) -> np.ndarra
             np.add.at(count, faces[:, k], 1)
         values = total / np.maximum(count, 1)
     return values
-
-
-def eye_centres(head: Head) -> np.ndarray:
-    """Centres (2, 3) of the left and the right eyeball, cm."""
-    del head
-    return np.stack([EYE, EYE * [-1, 1, 1]])
-
-
-_ = MOUTH_RINGS

@@ -45,7 +45,7 @@ class Sculptor:
                 values[mirror[index]] = value * [-1, 1, 1]
         known = np.flatnonzero(~np.isnan(values[:, 0]))
         field = self._fill(known, values[known])
-        return 0.5 * (field + field[mirror] * [-1, 1, 1])
+        return 0.5 * (field + self.mirrored(field))
 
     def lips(
         self, move: RingMove, strength: dict[str, float], still: np.ndarray | None = None,
@@ -75,7 +75,6 @@ class Sculptor:
         mask = np.zeros(len(self.points), bool)
         for name in MOUTH_RINGS:
             mask[self.rings[name]] = True
-        mask[self.rings["bag_back"][-1] + 1 :] |= False
         return mask | mask[self.head.skin.mirror]
 
     def bump(self, centre: tuple[float, float, float], radius: float, move: tuple[float, float, float]) -> np.ndarray:
@@ -87,6 +86,15 @@ class Sculptor:
         lids = smoothstep((lids - 0.75) / 1.0)
         front = self.points[:, 2] > EYE[2] - 1
         return (push * np.where(front, lids, 1.0))[:, None] * np.array(move)
+
+    def mirrored(self, field: np.ndarray) -> np.ndarray:
+        """A field (S, 3) seen in the mirror x -> -x."""
+        return field[self.head.skin.mirror] * [-1, 1, 1]
+
+    def left_and_right(self, fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Every symmetric field (S, 3) as two, named `...Left` and `...Right`."""
+        split = {name: self.halves(field) for name, field in fields.items()}
+        return {f"{name}{side}": halves[k] for name, halves in split.items() for k, side in enumerate(("Left", "Right"))}
 
     def halves(self, field: np.ndarray, blend: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """A symmetric field (S, 3) split into its left and right share; they sum to the whole."""

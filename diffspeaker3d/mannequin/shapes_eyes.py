@@ -8,15 +8,15 @@ from diffspeaker3d.mannequin.form import EYE, EYE_RADIUS, unit
 from diffspeaker3d.mannequin.rings import THETA
 from diffspeaker3d.mannequin.sculpt import Sculptor
 
-GAZE_ANGLE = np.deg2rad(27.0)
+GAZE_ANGLE = np.deg2rad(25.0)
 # How far each ring of the lid follows its edge when the eye closes.
 _FOLLOW = {
     "socket_near": 0.06, "lid_fold": 0.22, "lid_crease": 0.50, "lid_skin": 0.84, "lid_inner": 1.0,
 }
 _SOFT_RINGS = tuple(_FOLLOW)
 _CLEARANCE = 0.055  # cm between the lids and the eyeball anywhere on their way
-_UPPER = np.maximum(np.sin(THETA), 0.0) ** 0.7
-_LOWER = np.maximum(-np.sin(THETA), 0.0) ** 0.7
+_UPPER = np.maximum(np.sin(THETA), 0.0) ** 1.2
+_LOWER = np.maximum(-np.sin(THETA), 0.0) ** 1.2
 
 
 def eye_shapes(sculptor: Sculptor) -> dict[str, np.ndarray]:
@@ -27,7 +27,7 @@ def eye_shapes(sculptor: Sculptor) -> dict[str, np.ndarray]:
         "eyeWide": _lids(sculptor, _lifting(sculptor, 0.26, -0.07)),
         "eyeSquint": _lids(sculptor, _lifting(sculptor, -0.14, 0.24)) + sculptor.bump((3.3, -1.6, 7.6), 1.1, (0, 0.22, 0.08)),
         "eyeLookUp": _lids(sculptor, _lifting(sculptor, 0.20, 0.05)),
-        "eyeLookDown": _lids(sculptor, _lifting(sculptor, -0.42, -0.12)),
+        "eyeLookDown": _lids(sculptor, _lifting(sculptor, -0.50, -0.12)),
         "eyeLookIn": np.zeros_like(sculptor.points),
         "eyeLookOut": np.zeros_like(sculptor.points),
         "browDown": sculptor.bump((2.0, 2.0, 7.9), 1.7, (-0.20, -0.50, 0.10)) + sculptor.bump((4.2, 2.0, 6.4), 1.3, (0, -0.22, 0)),
@@ -45,7 +45,7 @@ def eye_shapes(sculptor: Sculptor) -> dict[str, np.ndarray]:
     for name in left:
         shapes[f"{name}Right"] = head.mirrored(shapes[f"{name}Left"])
     inner = sculptor.bump((1.5, 2.3, 8.0), 1.6, (0.0, 0.70, 0.05))
-    shapes["browInnerUp"] = head.ride(inner + inner[head.skin.mirror] * [-1, 1, 1])
+    shapes["browInnerUp"] = head.ride(inner + sculptor.mirrored(inner))
     return shapes
 
 
