@@ -21,7 +21,6 @@ from diffspeaker3d.data.synthetic.targets import (
     MOST_CLOSURE,
     PAUSE_CLOSURE,
     SEAL,
-    SIBILANTS,
     target_arrays,
 )
 
@@ -30,7 +29,7 @@ PROTRUSION_ONSET_SECONDS, PROTRUSION_RELEASE_SECONDS = 0.155, 0.13
 CLOSING_SECONDS, RELEASING_SECONDS = 0.065, 0.05  # lips towards and away from a closure: they part faster
 PAUSE_CLOSES_AFTER, PAUSE_OPENS_BEFORE = 0.22, 0.12  # seconds from the end of speech, to the next
 SHORTEST_PAUSE = 0.30  # shorter ones do not close the mouth
-SIBILANT_JAW = 0.15
+JAW_LIMIT = {"SS": 0.15, "CH": 0.15, "PP": 0.20}
 TEETH_ROLL = 0.72  # lower-lip roll at which the lip touches the upper teeth
 JITTER = 0.05  # no two renditions of a target are alike
 _G = {name: index for index, name in enumerate(GESTURES)}
@@ -167,11 +166,12 @@ def _part_lips(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray, f
 
 
 def _narrow_jaw(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray, fps: float) -> None:
-    """Sibilants need the teeth close together."""
+    """Sibilants need the teeth close together, and lips do not meet over a dropped jaw."""
     jaw = gestures[:, _G["jawOpen"]]
     for segment in spoken:
-        if segment.viseme in SIBILANTS:
-            jaw -= _window(times, *_caught(segment, fps), 0.06, 0.06) * np.maximum(jaw - SIBILANT_JAW, 0.0)
+        if segment.viseme in JAW_LIMIT:
+            window = _window(times, *_caught(segment, fps), 0.06, 0.06)
+            jaw -= window * np.maximum(jaw - JAW_LIMIT[segment.viseme], 0.0)
 
 
 def _touch_teeth(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray, fps: float) -> None:

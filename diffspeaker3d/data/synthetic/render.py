@@ -109,7 +109,10 @@ def _write(root: Path, plan: ClipPlan, waveform: np.ndarray, phones: Sequence[Ph
     if len(motion) < 2:
         return "shorter than two motion frames"
     motion_path, audio_path, phones_path = _paths(root, plan.id)
-    with atomic_path(audio_path) as temporary, wave.open(str(temporary), "wb") as sound:  # soundfile would sync the disk
+    with (
+        atomic_path(audio_path) as temporary,
+        wave.open(str(temporary), "wb") as sound,
+    ):  # soundfile would sync the disk
         sound.setparams((1, 2, SAMPLE_RATE, len(waveform), "NONE", ""))
         sound.writeframes(np.rint(waveform * 32767.0).astype("<i2").tobytes())
     with atomic_path(phones_path) as temporary, open(temporary, "wb") as stream:

@@ -73,7 +73,6 @@ MOST_CLOSURE = {
     name: -0.05 if name in OPEN_VOWELS else max(target.gestures.get("close", 0.0), 0.1 if name in VOWELS else 0.4)
     for name, target in TARGETS.items()
 }
-SIBILANTS = frozenset({"SS", "CH"})
 # JALI (Edwards et al. 2016): these shape the lips early and let go late.
 LIP_HEAVY = frozenset({"uw", "oh", "ww", "SS", "CH", "RR", "ao"})
 
