@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,11 @@ from diffspeaker3d.topology import Topology
 FPS = 25.0
 UNIT_AREA = "unit area"
 NORMALISATIONS = ("unit_area", "metres")
-SOUND_PLACES = ("audio/{0}/{1}.wav", "audio/{0}_{1}.wav", "wav/{0}/{1}.wav", "wav/{0}_{1}.wav", "faces/{0}/{1}.wav")
+# Mirrors of the release differ in where its sound lies; videos carry it too.
+SOUND_PLACES = (
+    "audio/{0}/{1}.wav", "audio/{0}_{1}.wav", "wav/{0}/{1}.wav", "wav/{0}_{1}.wav", "faces/{0}/{1}.wav",
+    "videos/{0}/{1}.flv", "videos/{0}_{1}.flv", "videos/{0}/{0}_{1}.flv",
+)  # fmt: skip
 _HEADERS = (4, 8)  # bytes of the vertex count: "ulong" was either
 
 
@@ -76,13 +81,14 @@ class RawBiwi(Opened):
         super().__init__(f"raw release, {normalise}", FPS, topology, [], {"regions": used, "normalise": normalise})
 
     def motion(self, clip: PlannedClip) -> np.ndarray:
-        folder = self.raw / "faces" / clip.subject / clip.sentence
-        frames = sorted(folder.glob("frame_*.vl"), key=lambda p: int(re.sub(r"\D", "", p.stem) or 0))
-        if not frames:
-            raise MissingClip(f"no faces/{clip.subject}/{clip.sentence}/frame_*.vl")
+        """Frames in the order of their numbers, from a folder of scans or straight from the release's tar."""
+        scans = dict(_scans(self.raw / "faces" / clip.subject / clip.sentence))
+        if not scans:
+            raise MissingClip(f"no faces/{clip.subject}/{clip.sentence}/frame_*.vl and no .tar of it")
         if clip.subject not in self.normalise:
             raise MissingClip(f"no rigid_scans/{clip.subject}.obj")
-        return np.stack([self.normalise[clip.subject](read_vl(path, self.num_vertices)) for path in frames])
+        names = sorted(scans, key=lambda name: int(re.sub(r"\D", "", Path(name).stem) or 0))
+        return np.stack([self.normalise[clip.subject](read_vl(scans[name], self.num_vertices, name)) for name in names])
 
     def sound(self, clip: PlannedClip) -> Path:
         places = [self.raw / place.format(clip.subject, clip.sentence) for place in SOUND_PLACES]
@@ -100,18 +106,34 @@ def _normaliser(normalise: str, scan: np.ndarray, faces: np.ndarray) -> Callable
     return lambda vertices: (turned(vertices) - centre) * np.float32(1e-3)
 
 
-def read_vl(path: Path, num_vertices: int) -> np.ndarray:
+def _scans(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the scans of one sentence."""
+    if folder.is_dir():
+        yield from ((path.name, path.read_bytes()) for path in folder.glob("*.vl"))
+        return
+    archive = folder.with_suffix(".tar")
+    if archive.is_file():
+        try:
+            with tarfile.open(archive) as members:
+                for member in members:
+                    content = members.extractfile(member) if member.isfile() and member.name.endswith(".vl") else None
+                    if content is not None:
+                        yield Path(member.name).name, content.read()
+        except tarfile.TarError as error:
+            raise InputError(f"{archive}: not a readable archive ({error}); copy it again") from error
+
+
+def read_vl(content: bytes, num_vertices: int, name: str) -> np.ndarray:
     """One scan (V, 3) float32 in its own unit: a little-endian vertex count of 4 or 8 bytes, then xyz float32.
 
     Raises:
-        InputError: another count, or a file that ends early.
+        InputError: another count, or a file that ends early; the message begins with `name`.
     """
-    content = path.read_bytes()
     for header in _HEADERS:
         count = int.from_bytes(content[:header], "little")
         if count == num_vertices and len(content) == header + 12 * count:
             return np.frombuffer(content, "<f4", offset=header).reshape(-1, 3)
-    raise InputError(f"{path}: {len(content)} bytes do not hold {num_vertices} vertices (header says {int.from_bytes(content[:4], 'little')}); copy it again")
+    raise InputError(f"{name}: {len(content)} bytes do not hold {num_vertices} vertices (header says {int.from_bytes(content[:4], 'little')}); copy it again")
 
 
 def turned(vertices: np.ndarray) -> np.ndarray:

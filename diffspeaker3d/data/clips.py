@@ -70,6 +70,8 @@ class ClipDataset(Dataset[dict]):
         self.templates = corpus.topology.templates if corpus.motion == "vertices" else {}
         if missing := [s for s in {c.subject for c in self.clips} if corpus.motion == "vertices" and s not in self.templates]:
             raise InputError(f"{corpus.root}: topology {corpus.topology_name} has no template of {sorted(missing)[0]}; prepare the corpus again")
+        for clip in self.clips:
+            check_files(corpus, clip)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -135,6 +137,17 @@ class ClipDataset(Dataset[dict]):
         weight = (source - low).astype(np.float32)[:, None]
         viseme = None if viseme is None else viseme[np.rint(source).astype(np.int64)]
         return waveform, motion[low] + weight * (motion[high] - motion[low]), viseme
+
+
+def check_files(corpus: Corpus, clip: ClipRecord) -> None:
+    """Raise InputError unless both files of a clip are there and whole: reads two headers, so it is done before the first step."""
+    try:
+        frames = len(corpus.load_motion(clip))
+        samples = soundfile.info(corpus.audio_path(clip)).frames
+    except (OSError, ValueError, EOFError, soundfile.LibsndfileError) as error:
+        raise InputError(f"{corpus.root}: clip {clip.id} cannot be read ({error}); copy or prepare the corpus again") from error
+    if (frames, samples) != (clip.num_frames, clip.num_samples):
+        raise InputError(f"{corpus.root}: clip {clip.id} has {frames} frames and {samples} samples, the manifest says {clip.num_frames} and {clip.num_samples}; prepare the corpus again")
 
 
 def num_samples_of(num_frames: int, fps: float) -> int:

@@ -1,9 +1,10 @@
 """Numbers about faces that move, each with its formula, unit, reduction and source in its docstring.
 
-vertex       LVE, FDD, MVE, jitter, pooling of clips          frames    checks and pieces of sequences
+vertex       LVE, FDD, MVE, jitter                            pooling   many clips, one number, and how sure
 mouth        opening, lip DTW, MTM, closures, beat alignment  regions   which vertices a number was computed on
 samples      diversity, coverage error                        frechet   distance between crowds of motion
 baselines    what any number must beat                        accumulators   torchmetrics for training loops
+frames       checks and pieces of sequences
 """
 
 from diffspeaker3d.metrics.frechet import MotionFeatures, frechet_distance
@@ -18,13 +19,13 @@ from diffspeaker3d.metrics.mouth import (
     mouth_opening,
     mouth_opening_distance,
 )
+from diffspeaker3d.metrics.pooling import confidence_interval, pool
 from diffspeaker3d.metrics.regions import describe_region, region_hash
 from diffspeaker3d.metrics.samples import CoverageError, coverage_error, diversity
 from diffspeaker3d.metrics.vertex import (
     jitter,
     lip_vertex_error,
     mean_vertex_error,
-    pool,
     upper_face_dynamics_deviation,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "beat_alignment",
     "bilabial_closure_recall",
     "closure_threshold",
+    "confidence_interval",
     "coverage_error",
     "describe_region",
     "diversity",

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.metrics.vertex import POOLINGS
+from diffspeaker3d.metrics.pooling import POOLINGS
 
 
 class ClipMean(Metric):

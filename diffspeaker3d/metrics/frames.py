@@ -17,16 +17,20 @@ def as_array(values: Any) -> np.ndarray:
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
-def paired_chunks(pred: Any, target: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pieces (at most CHUNK_FRAMES, V, 3) float64 of two sequences of equal shape (T, V, 3).
+def paired_chunks(pred: Any, target: Any, region: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pieces (at most CHUNK_FRAMES, V or n, 3) float64 of two sequences of equal shape (T, V, 3).
+
+    Args:
+        region (array (n,)): vertices to keep; all when None.
 
     Raises:
         InputError: the shapes differ, are not (T, V, 3), or there is no frame.
     """
     check_pair(pred, target)
     for start in range(0, len(target), CHUNK_FRAMES):
-        piece = slice(start, start + CHUNK_FRAMES)
-        yield as_array(pred[piece]).astype(np.float64), as_array(target[piece]).astype(np.float64)
+        pieces = [as_array(x[start : start + CHUNK_FRAMES]) for x in (pred, target)]
+        p, g = (x if region is None else x[:, region] for x in pieces)
+        yield p.astype(np.float64), g.astype(np.float64)
 
 
 def check_pair(pred: Any, target: Any) -> None:

@@ -1,4 +1,4 @@
-"""Distances between predicted and recorded vertices: LVE, FDD, MVE, and how clips become one number.
+"""Distances between predicted and recorded vertices: LVE, FDD, MVE; and jitter, which needs no recording.
 
 Notation: p predicted and g recorded vertices, templ the neutral face, L lip and U upper-face vertices, T frames.
 Every function takes (T, V, 3) arrays or tensors of one clip. Names of the numbers follow the papers; note that LVE and
@@ -7,15 +7,11 @@ FDD are *squared* lengths whatever a paper's table says in its head line: sqrt(L
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from diffspeaker3d.errors import InputError
 from diffspeaker3d.metrics.frames import as_array, check_pair, check_region, paired_chunks
-
-POOLINGS = ("frames", "clips")
 
 
 def lip_vertex_error(pred: Any, target: Any, lips: np.ndarray) -> float:
@@ -29,7 +25,7 @@ def lip_vertex_error(pred: Any, target: Any, lips: np.ndarray) -> float:
         lips (array (n,)): vertex indices, e.g. `topology.region("lips")`.
     """
     check_region(lips, "lips")
-    worst = [np.square(p[:, lips] - g[:, lips]).sum(-1).max(1) for p, g in paired_chunks(pred, target)]
+    worst = [np.square(p - g).sum(-1).max(1) for p, g in paired_chunks(pred, target, lips)]
     return float(np.concatenate(worst).mean())
 
 
@@ -48,7 +44,7 @@ def upper_face_dynamics_deviation(pred: Any, target: Any, template: Any, upper: 
     """
     check_region(upper, "upper_face")
     neutral = as_array(template).astype(np.float64)[upper]
-    motion = [[np.square(x[:, upper] - neutral).sum(-1) for x in pair] for pair in paired_chunks(pred, target)]
+    motion = [[np.square(x - neutral).sum(-1) for x in pair] for pair in paired_chunks(pred, target, upper)]
     predicted, recorded = (np.concatenate(part).std(0) for part in zip(*motion, strict=True))
     deviation = float((recorded - predicted).mean())
     return abs(deviation) if absolute else deviation
@@ -76,22 +72,3 @@ def jitter(vertices: Any, fps: float) -> float:
         piece = as_array(vertices[start : min(start + step + 3, count)]).astype(np.float64)
         total += float(np.linalg.norm(np.diff(piece, 3, axis=0), axis=-1).sum())
     return total * fps**3 / (max(count - 3, 1) * vertices.shape[1])
-
-
-def pool(values: Sequence[float], num_frames: Sequence[float], pooling: str = "frames") -> float:
-    """One number from the values of many clips.
-
-    Args:
-        values: one per clip.
-        num_frames: length of each clip.
-        pooling: `frames` weighs a clip by its length, as if all frames were one clip (CodeTalker's LVE); `clips` takes
-            the plain mean (DiffSpeaker's evaluation, FaceDiffuser's MVE, everybody's FDD).
-
-    Raises:
-        InputError: an unknown pooling, or no clip.
-    """
-    if pooling not in POOLINGS:
-        raise InputError(f"pooling: unknown {pooling!r}; known: {', '.join(POOLINGS)}")
-    if len(values) == 0 or len(values) != len(num_frames):
-        raise InputError(f"metrics: {len(values)} values of {len(num_frames)} clips cannot be pooled")
-    return float(np.average(values, weights=num_frames if pooling == "frames" else None))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,7 +89,20 @@ def test_a_scan_cut_short_is_named_and_left_out(tmp_path: Path) -> None:
     assert "frame_7.vl: 100 bytes do not hold 162 vertices (header says 162)" in corpus.skipped["ann_sentence01"]
     write_vl(scan, np.zeros((9, 3), np.float32))
     with pytest.raises(InputError, match="header says 9"):
-        read_vl(scan, 162)
+        read_vl(scan.read_bytes(), 162, "frame_7.vl")
+
+
+def test_scans_are_read_from_the_releases_archives(tmp_path: Path) -> None:
+    write_scans(tmp_path / "raw")
+    unpacked = prepare(tmp_path / "raw", tmp_path / "a")
+    for folder in sorted((tmp_path / "raw" / "faces").glob("*/*")):
+        with tarfile.open(folder.with_suffix(".tar"), "w") as archive:
+            archive.add(folder, arcname=f"some/{folder.name}")
+        shutil.rmtree(folder)
+    assert prepare(tmp_path / "raw", tmp_path / "b").clips == unpacked.clips
+    broken = tmp_path / "raw" / "faces" / "ann" / "sentence01.tar"
+    broken.write_bytes(b"no archive at all" * 100)
+    assert "sentence01.tar: not a readable archive" in prepare(tmp_path / "raw", tmp_path / "c").skipped["ann_sentence01"]
 
 
 def test_a_scan_in_another_order_is_named(tmp_path: Path) -> None:

@@ -96,6 +96,21 @@ def test_an_empty_split_is_named_with_those_there_are(tmp_path: Path) -> None:
         ClipDataset(write_corpus(tmp_path, [5]), ("val",))
 
 
+def test_a_damaged_corpus_is_named_before_the_first_step(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path, [40, 50])
+    path = corpus.motion_path(corpus.clips[1])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    with pytest.raises(InputError, match="clip bob_01 cannot be read"):
+        ClipDataset(corpus, ("train",))
+    np.save(path, np.zeros((49, 12), np.float32))
+    with pytest.raises(InputError, match="clip bob_01 has 49 frames and 32000 samples, the manifest says 50 and 32000"):
+        ClipDataset(corpus, ("train",))
+    path.unlink()
+    with pytest.raises(InputError, match="clip bob_01 cannot be read"):
+        ClipDataset(corpus, ("train",))
+
+
 SPARSE = """
 import resource, sys
 from pathlib import Path

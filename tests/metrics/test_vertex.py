@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.metrics import jitter, lip_vertex_error, mean_vertex_error, pool, upper_face_dynamics_deviation
+from diffspeaker3d.metrics import (
+    confidence_interval,
+    jitter,
+    lip_vertex_error,
+    mean_vertex_error,
+    pool,
+    upper_face_dynamics_deviation,
+)
 from diffspeaker3d.metrics.accumulators import LipVertexError, MeanVertexError, UpperFaceDynamicsDeviation
 
 LIPS = np.array([1, 2])
@@ -81,8 +88,15 @@ def test_moving_what_is_not_lips_leaves_the_lip_error() -> None:
 def test_unequal_clips_weigh_by_frames_or_alike() -> None:
     assert pool([1.0, 4.0], [30, 10]) == 1.75
     assert pool([1.0, 4.0], [30, 10], "clips") == 2.5
+    assert pool([1.0, float("nan"), 4.0], [30, 99, 10]) == 1.75 and np.isnan(pool([float("nan")], [1]))
     with pytest.raises(InputError, match="unknown 'frame'; known: frames, clips"):
         pool([1.0], [1], "frame")
+
+
+def test_the_confidence_interval_is_that_of_the_mean() -> None:
+    mean, half = confidence_interval([1.0, 2.0, 3.0, 4.0])
+    assert mean == 2.5 and half == pytest.approx(1.96 * np.sqrt(5 / 3) / 2)
+    assert confidence_interval([2.0])[0] == 2.0 and np.isnan(confidence_interval([2.0])[1])
 
 
 def test_unequal_shapes_are_refused() -> None:
