@@ -7,6 +7,7 @@ webm, wma) goes through PyAV.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -117,14 +118,21 @@ def resample(waveform: np.ndarray, source_rate: int, target_rate: int) -> np.nda
     """
     if source_rate == target_rate:
         return np.ascontiguousarray(waveform, np.float32)
-    from scipy.signal import firwin, kaiserord, resample_poly
+    from scipy.signal import resample_poly
 
     divisor = math.gcd(source_rate, target_rate)
     up, down = target_rate // divisor, source_rate // divisor
-    longest = max(up, down)
+    taps = _low_pass(max(up, down))
+    return resample_poly(np.asarray(waveform, np.float32), up, down, window=taps).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def _low_pass(longest: int) -> np.ndarray:
+    """Filter taps for a rate change whose larger factor is `longest`."""
+    from scipy.signal import firwin, kaiserord
+
     taps, beta = kaiserord(STOPBAND_DB, 0.11 / longest)
-    taper = firwin(taps | 1, 0.945 / longest, window=("kaiser", beta)).astype(np.float32)
-    return resample_poly(np.asarray(waveform, np.float32), up, down, window=taper).astype(np.float32)
+    return firwin(taps | 1, 0.945 / longest, window=("kaiser", beta)).astype(np.float32)
 
 
 def num_motion_frames(num_samples: int, sample_rate: int, fps: float) -> int:

@@ -128,7 +128,7 @@ class SpeechAnimator:
         if style is None:
             return self.styles[next(iter(self.styles))] if self.styles else [1.0, *[0.0] * (len(names) - 1)]
         if isinstance(style, str):
-            return _blend(style, self.styles or {name: row for name, row in zip(names, np.eye(len(names)).tolist(), strict=True)})
+            return _blend(style, self.styles or dict(zip(names, np.eye(len(names)).tolist(), strict=True)))
         if isinstance(style, int) and self.styles:
             if not 0 <= style < len(self.styles):
                 raise InputError(f"style={style}: known: 0 to {len(self.styles) - 1} ({', '.join(self.styles)})")
