@@ -37,6 +37,11 @@ class Camera:
         y = np.float32(self.size[1] / 2) - np.float32(self.focal) * seen[:, 1] * nearness
         return x, y, nearness
 
+    def world(self, direction: np.ndarray) -> np.ndarray:
+        """A unit vector (3,) in world coordinates of a direction given as right, up, towards the viewer."""
+        vector = direction @ self.rotation
+        return vector / np.linalg.norm(vector)
+
     @property
     def pose(self) -> np.ndarray:
         """Camera-to-world matrix (4, 4) as OpenGL has it."""

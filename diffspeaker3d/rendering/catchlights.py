@@ -11,6 +11,8 @@ import numpy as np
 from diffspeaker3d.topology import Topology
 
 REGIONS = ("eye_left", "eye_right")
+# Direction to the light, in the viewer's frame: a low window, for the key's own reflection lies under the lid.
+GLINT = np.array([-0.36, 0.33, 0.87], np.float32)
 SIDES = 16
 RADIUS = 0.105  # of the disc, in eyeball radii
 LIFT = 1.012  # distance of the disc from the eyeball's centre, in eyeball radii

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import importlib.util
+import logging
 import os
 import sys
 import types
@@ -61,6 +62,7 @@ def import_pyrender(platform: str) -> Any:
         stub = types.ModuleType("pyrender.viewer")
         stub.Viewer = None  # type: ignore[attr-defined]
         sys.modules.setdefault("pyrender.viewer", stub)
+    logging.getLogger("OpenGL.acceleratesupport").setLevel(logging.WARNING)  # announces what it did not find
     if platform == "osmesa":
         _complete_osmesa()
     import pyrender

@@ -10,6 +10,7 @@ import numpy as np
 from diffspeaker3d.rendering.camera import Camera
 
 CANDIDATES = 1 << 19  # pixels looked at together; bounds the memory
+SLACK = np.float32(1e-5)  # of a barycentric weight: rounding must not leave pinholes along shared edges
 SAMPLES = 2  # per pixel and axis
 LINE_WIDTH = 0.8  # pixels, of wireframe edges
 EDGE_SHADE = 0.45  # their brightness, of the clay beside them
@@ -94,7 +95,7 @@ def _candidates(
         fx, fy = column.astype(np.float32), row.astype(np.float32)
         w0 = slope0[0][local] * fx + slope0[1][local] * fy + slope0[2][local]
         w1 = slope1[0][local] * fx + slope1[1][local] * fy + slope1[2][local]
-        inside = np.flatnonzero((w0 >= 0) & (w1 >= 0) & (w0 + w1 <= 1))
+        inside = np.flatnonzero((w0 >= -SLACK) & (w1 >= -SLACK) & (w0 + w1 <= 1 + SLACK))
         local, w0, w1 = local[inside], w0[inside], w1[inside]
         corner = depth[local]
         nearest = w0 * corner[:, 0] + w1 * corner[:, 1] + (np.float32(1) - w0 - w1) * corner[:, 2]

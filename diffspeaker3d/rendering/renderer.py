@@ -11,7 +11,7 @@ import numpy as np
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.rendering import opengl
 from diffspeaker3d.rendering.camera import Camera, frame_head
-from diffspeaker3d.rendering.catchlights import Catchlights
+from diffspeaker3d.rendering.catchlights import GLINT, Catchlights
 from diffspeaker3d.rendering.options import RenderOptions, parse_color
 from diffspeaker3d.rendering.rasteriser import NumpyCanvas
 from diffspeaker3d.rendering.shading import INSIDE_COLOR, Clay, to_display
@@ -46,17 +46,17 @@ class Renderer:
         head = np.setdiff1d(np.arange(topology.num_vertices), topology.regions.get("neck", ()))
         camera = frame_head(template[head], options.size, options.direction, options.zoom)
         self.size = options.size
-        self._clay = Clay(topology, template, camera, parse_color(options.color))
         self._background = _background(options)
         faces = np.asarray(topology.faces, np.int32)
         self._inside = shows_inside(topology)
         if self._inside:  # the same triangles turned round, dark: what is seen through the lips is no hole
             faces = np.concatenate([faces, faces[:, ::-1] + topology.num_vertices])
         count = topology.num_vertices * (2 if self._inside else 1)
-        self._catchlights = Catchlights(topology, self._clay.glint)
+        self._catchlights = Catchlights(topology, camera.world(GLINT))
         faces = np.concatenate([faces, self._catchlights.faces + count])
         self._canvas = _open_canvas(options, faces, count + self._catchlights.num_vertices, camera)
         self.backend = self._canvas.name
+        self._clay = Clay(topology, template, camera, parse_color(options.color))  # last: it takes a second
 
     def __call__(self, vertices: np.ndarray, albedo: np.ndarray | None = None) -> np.ndarray:
         """Draw one frame.

@@ -14,7 +14,6 @@ from diffspeaker3d.topology import Topology
 
 # Directions to the lights in the viewer's frame (right, up, towards the viewer) and linear colours.
 KEY, KEY_COLOR = np.array([(-0.62, 0.66, 0.62), (0.92, 0.895, 0.86)], np.float32)
-GLINT = np.array([-0.36, 0.33, 0.87], np.float32)  # a low window: the key's own reflection lies under the lid
 FILL, FILL_COLOR = np.array([(0.85, 0.05, 0.55), (0.085, 0.095, 0.11)], np.float32)
 RIM, RIM_COLOR = np.array([(0.80, 0.40, -0.50), (0.55, 0.60, 0.68)], np.float32)
 SKY_COLOR, GROUND_COLOR = np.array([(0.315, 0.325, 0.340), (0.150, 0.135, 0.122)], np.float32)
@@ -74,13 +73,9 @@ class Clay:
         for region, values in GLOSS.items():
             if region in topology.regions:
                 self.gloss[topology.regions[region]] = values
-        self.key, self.fill, self.rim, self.glint = (self._world(d) for d in (KEY, FILL, RIM, GLINT))
+        self.key, self.fill, self.rim = (camera.world(direction) for direction in (KEY, FILL, RIM))
         normals = smooth_normals(np.asarray(template, np.float32), topology.faces)
         self.shadows = Shadows.bake(topology, np.asarray(template, np.float32), normals, self.key)
-
-    def _world(self, direction: np.ndarray) -> np.ndarray:
-        vector = direction @ self.camera.rotation
-        return vector / np.linalg.norm(vector)
 
     def __call__(self, vertices: np.ndarray, albedo: np.ndarray | None = None) -> np.ndarray:
         """Display colours (V, 3) float32 in [0, 1].
