@@ -64,7 +64,7 @@ def ddim_sample(
         b = math.sqrt(alpha_next) - a * math.sqrt(alpha)
         x_t = (a * x_t).add_(x_start, alpha=b)  # eq. 12
         if sigma > 0 and noise_source is not None:
-            x_t = x_t + sigma * noise_source(step)
+            x_t.add_(noise_source(step), alpha=sigma)
     raise AssertionError("unreachable: the last timestep returns")
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 QUERY_BLOCK = 256  # frames handled at once: working memory stays flat however long the clip
 FULL_PERIODS = 20  # clips up to so many periods (seconds) attend in full …
-REACH_PERIODS = 6  # … in longer ones a frame attends so many periods to either side
+REACH_PERIODS = 4  # … in longer ones a frame attends so many periods to either side
 
 
 class KeyValue(NamedTuple):

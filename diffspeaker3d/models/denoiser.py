@@ -95,12 +95,13 @@ class DecoderLayer(nn.Module):
         if rows is not None:
             self_tokens = _join(condition.self_style, condition.self_timestep.rows(rows))
             cross_tokens = _join(condition.cross_style, condition.cross_timestep.rows(rows))
-        memory = self.self_attention.memory(self.norm1(x))
+        normed = self.norm1(x)
+        memory = self.self_attention.memory(normed)
         blocks = []
         for queries, keys in bias.blocks():
-            block = x[:, queries]
-            attended = self.self_attention(self.norm1(block), memory.frames(keys).behind(self_tokens), bias.of(queries, keys, memory.key.dtype))
-            block = block + self.dropout(attended)
+            seen = memory.frames(keys).behind(self_tokens)
+            attended = self.self_attention(normed[:, queries], seen, bias.of(queries, keys, seen.key.dtype))
+            block = x[:, queries] + self.dropout(attended)
             if self.cross_bias:
                 attended = self.cross_attention(self.norm2(block), cross_tokens, condition.audio.frames(queries))
             else:
@@ -113,7 +114,7 @@ class DecoderLayer(nn.Module):
 class Denoiser(nn.Module):
     """x_t, timestep, audio and style to the network's prediction (x_start, as the paper trains it).
 
-    h = layers(W_in x_t + b_in + position), prediction = W_out h + b_out; W_out and b_out start at zero. The steps
+    h = layers(W_in x_t + b_in + positions), prediction = W_out h + b_out; W_out and b_out start at zero. The steps
     between the two linear maps are `hidden`, so that sampling can stay between them (`latent.py`).
 
     Args:
@@ -176,7 +177,7 @@ class Denoiser(nn.Module):
             frame_mask (Tensor (B, T) bool): True = real frame; None = all are.
         """
         condition = self._condition(audio_features, style, frame_mask, timestep, {})
-        return self.output(self.hidden(self.input(x_t), condition, slice(None)))
+        return self.output(self.hidden(self.input(x_t) + condition.positions, condition, slice(None)))
 
     def condition(
         self, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None, timesteps: Sequence[int], full_attention: bool = False
@@ -200,8 +201,8 @@ class Denoiser(nn.Module):
         return in_space(self, space, condition, self._latent_product)
 
     def hidden(self, frames: Tensor, condition: Condition, rows: slice) -> Tensor:
-        """From W_in x_t + b_in (B, T, C) to h (B, T, C); `rows` of the timestep table hold for the batch's items."""
-        x = self.dropout(frames + condition.positions)
+        """From W_in x_t + b_in + positions (B, T, C) to h (B, T, C); `rows` of the timestep table hold for the batch's items."""
+        x = self.dropout(frames)
         for index, layer in enumerate(self.layers):
             if not self.condition_tokens:
                 style, timestep = condition.tokens

@@ -55,7 +55,7 @@ class VertexSpace:
 
     def __call__(self, x_t: Tensor, timestep: int) -> Tensor:
         denoiser = self.denoiser
-        frames = denoiser.input(x_t.to(denoiser.input.weight.dtype))
+        frames = denoiser.input(x_t.to(denoiser.input.weight.dtype)) + self.condition.positions
         return denoiser.output(denoiser.hidden(frames, self.condition, self.condition.row(timestep))).to(x_t.dtype)
 
     def lift(self, state: Tensor) -> Tensor:
@@ -74,6 +74,7 @@ class LatentSpace:
 
     def __init__(self, denoiser: Denoiser, condition: Condition, product: nn.Linear) -> None:
         self.denoiser, self.condition, self.product = denoiser, condition, product
+        self._offset = condition.positions + denoiser.input.bias
         self._bias: dict[int, SelfBias] = {}
 
     def project(self, noise: Tensor) -> Tensor:
@@ -82,7 +83,7 @@ class LatentSpace:
 
     def __call__(self, x_t: Tensor, timestep: int) -> Tensor:
         denoiser = self.denoiser
-        frames = (x_t[..., : denoiser.width] + denoiser.input.bias).to(denoiser.input.weight.dtype)
+        frames = (x_t[..., : denoiser.width] + self._offset).to(denoiser.input.weight.dtype)
         h = denoiser.hidden(frames, self.condition, self.condition.row(timestep))
         u = self.product(h)
         return torch.cat([u, h, u.new_ones(*u.shape[:-1], 1)], -1).to(x_t.dtype)

@@ -81,7 +81,7 @@ def test_inner_blocks_of_a_long_clip_share_one_bias() -> None:
     bias = SelfBias(3000, 2, H, 30, True, None, torch.device("cpu"))
     maps = {id(bias.of(queries, keys, torch.float32)) for queries, keys in bias.blocks()}
     assert len(bias.blocks()) == 12 and len(maps) <= 4
-    assert max(keys.stop - keys.start for _, keys in bias.blocks()) == 256 + 2 * 6 * 30
+    assert max(keys.stop - keys.start for _, keys in bias.blocks()) == 256 + 2 * 4 * 30
 
 
 def test_cross_attention_of_three_keys_equals_dense_mask() -> None:
