@@ -131,30 +131,35 @@ def _prepare_clips(source: Source, plan: Plan, root: Path, options: BuildOptions
             record = done.get(clip.id)
             if record is None or not _is_whole(root, record):
                 try:
-                    record = _prepare_clip(source, clip, root, checks, options)
+                    motion, waveform = _read_clip(source, clip, checks, options)
                 except MissingClip as error:
                     report.missing[clip.id] = str(error)
                     continue
                 except InputError as error:
                     report.skipped[clip.id] = str(error)
                     continue
+                record = _write_clip(clip, root, motion, waveform)  # outside: a full disk is nobody's bad clip
                 journal.write(json.dumps(asdict(record)) + "\n")
                 journal.flush()
             report.clips.append(record)
     return report
 
 
-def _prepare_clip(source: Source, clip: PlannedClip, root: Path, checks: Checks, options: BuildOptions) -> ClipRecord:
-    """Read, check and write one clip; its two files appear whole or not at all."""
+def _read_clip(source: Source, clip: PlannedClip, checks: Checks, options: BuildOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Motion (T, V, 3) at the corpus' rate and waveform (N,) of a clip that has passed every check."""
     template = source.topology.templates.get(clip.subject)
     motion, sound = source.motion(clip), source.sound(clip)
     if template is None:
         raise MissingClip(f"no template of {clip.subject}")
     motion = change_fps(motion, source.fps, checks.fps, options.resample)
     waveform = load_audio(sound)
-    fault = checks.fault(motion, template, waveform)
-    if fault is not None:
+    if fault := checks.fault(motion, template, waveform):
         raise InputError(fault)
+    return motion, waveform
+
+
+def _write_clip(clip: PlannedClip, root: Path, motion: np.ndarray, waveform: np.ndarray) -> ClipRecord:
+    """Both files of a clip, each whole or not at all, and their record."""
     motion_path, audio_path = root / "motion" / f"{clip.id}.npy", root / "audio" / f"{clip.id}.wav"
     with atomic_path(motion_path) as temporary:
         np.save(temporary, np.ascontiguousarray(motion, np.float32).reshape(len(motion), -1), allow_pickle=False)

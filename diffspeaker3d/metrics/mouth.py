@@ -12,6 +12,7 @@ from diffspeaker3d.topology import METRES_PER_UNIT, Topology
 
 MTM_SIGMA = 2.0  # frames, Gaussian smoothing of the opening
 CLOSURE_MARGIN = 0.0005  # metres above the neutral opening that still look closed
+CLOSURE_MARGIN_RELATIVE = 0.002  # the same as a share of the face's diagonal, where the unit is not known
 CLOSURE_REACH = 1  # frames: a closure may come one frame early or late
 
 
@@ -127,8 +128,11 @@ class Share(NamedTuple):
 
 
 def closure_threshold(template: Any, topology: Topology) -> float:
-    """Opening below which the lips count as closed: that of the neutral face and half a millimetre, metres."""
-    return float(mouth_opening(as_array(template)[None], topology)[0]) + CLOSURE_MARGIN
+    """Opening below which the lips count as closed: that of the neutral face and half a millimetre; as `mouth_opening`."""
+    neutral = as_array(template).astype(np.float64)
+    known = topology.unit in METRES_PER_UNIT
+    margin = CLOSURE_MARGIN if known else CLOSURE_MARGIN_RELATIVE * float(np.linalg.norm(np.ptp(neutral, axis=0)))
+    return float(mouth_opening(neutral[None], topology)[0]) + margin
 
 
 def bilabial_closure_recall(opening: np.ndarray, bilabial: np.ndarray, threshold: float) -> Share:

@@ -22,6 +22,14 @@ PYTHON_2 = (
 )
 
 
+# The same array as (1, -2), protocol 2, raw bytes in a Python-2 string.
+PYTHON_2_BINARY = (
+    b"\x80\x02}q\x00U\x01aq\x01cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\nq\x03K\x00\x85q\x04U\x01bq\x05\x87q\x06R"
+    b"q\x07(K\x01K\x02\x85q\x08cnumpy\ndtype\nq\tU\x02i2q\nK\x00K\x01\x87q\x0bRq\x0c(K\x03U\x01<q\rNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
+    b"K\x00tq\x0eb\x89U\x04\x01\x00\xfe\xfftq\x0fbs."
+)
+
+
 def store(path: Path, value: object, protocol: int = 2) -> Path:
     path.write_bytes(pickle.dumps(value, protocol=protocol))
     return path
@@ -47,6 +55,8 @@ def test_python_2_arrays_and_strings(tmp_path: Path) -> None:
     path.write_bytes(PYTHON_2)
     read = load_pickle(path)
     assert read["a"].tolist() == [1, 2] and read["a"].dtype == np.int16 and read["s"] == "dé"
+    path.write_bytes(PYTHON_2_BINARY)
+    assert load_pickle(path)["a"].tolist() == [1, -2]
 
 
 class Command:

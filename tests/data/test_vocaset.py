@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections import Counter
 from pathlib import Path
@@ -143,6 +144,24 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch
     assert len(read) == 8, "a finished corpus is not read again"
     build_corpus(source, wanted, tmp_path / "root", BuildOptions("vocaset", fps=20.0))
     assert len(read) == 14, "other options prepare anew"
+
+
+def test_a_full_disk_stops_the_run_and_blames_no_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_processed(tmp_path / "raw", plan(), templates())
+    save, saved = np.save, []
+
+    def full_after_two(path: Path, *arguments: object, **options: object) -> None:
+        saved.append(path)
+        if len(saved) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(path, *arguments, **options)
+
+    monkeypatch.setattr(np, "save", full_after_two)
+    with pytest.raises(InputError, match=r"bob_sentence01\.npy: the disk is full"):
+        prepare(tmp_path / "raw", tmp_path / "root")
+    monkeypatch.undo()
+    assert sorted(p.name for p in (tmp_path / "root" / "motion").iterdir()) == ["ann_sentence01.npy", "ann_sentence02.npy"]
+    assert len(prepare(tmp_path / "raw", tmp_path / "root").clips) == 6
 
 
 def test_a_reordered_template_or_mesh_is_named_as_such(tmp_path: Path) -> None:

@@ -86,6 +86,8 @@ def test_false_closures_are_vowels_with_closed_lips() -> None:
 
 def test_the_threshold_lies_half_a_millimetre_above_the_neutral_lips() -> None:
     assert closure_threshold(opened(np.array([0.002]))[0], mouth()) == pytest.approx(0.0025)
+    assert closure_threshold(opened(np.array([2.0]))[0], mouth("mm")) == pytest.approx(0.0025)
+    assert closure_threshold(opened(np.array([2.0]))[0], mouth("unit area")) == pytest.approx(2.004)
 
 
 def test_beats_align_when_the_mouth_opens_on_the_syllables() -> None:
