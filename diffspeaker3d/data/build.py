@@ -120,6 +120,8 @@ def _provenance(source: Source, options: BuildOptions) -> dict:
 def _prepare_clips(source: Source, plan: Plan, root: Path, options: BuildOptions, fps: float) -> Report:
     for folder in ("audio", "motion"):
         (root / folder).mkdir(parents=True, exist_ok=True)
+        for leftover in (root / folder).glob(".*"):  # half-written files of a run that was killed
+            leftover.unlink()
     checks = Checks(source.topology, fps, options.tolerance)
     # Another source, topology, template or option starts the journal anew.
     templates = hashlib.sha256(b"".join(t.tobytes() for t in source.topology.templates.values())).hexdigest()
