@@ -20,6 +20,7 @@ LOWEST, HIGHEST = 60.0, 7600.0  # Hz, band edges
 WARP_KNEE = 4800.0  # Hz: above it the vocal-tract warp bends back to the band edge (Jaitly & Hinton 2013)
 POWER_FLOOR = 1e-7  # about the quantisation noise of 16 bit
 STATISTICS_FRAMES = 4 * MEL_RATE  # levels are relative to the four seconds around
+QUIET_SPREAD = 0.5  # keeps steady noise (spread below 1) from being blown up to the size of speech (about 3)
 AUGMENT_PROBABILITY = 0.5
 
 
@@ -171,7 +172,7 @@ def normalise(mel: Tensor, num_mels: Tensor) -> Tensor:
     square = _window_sum(real.square(), start, stop) / count
     own = (square - mean.square()).clamp(min=0.0).sqrt()
     every = (square.mean(-1, keepdim=True) - mean.mean(-1, keepdim=True).square()).clamp(min=0.0).sqrt()
-    return ((mel - mean) / (0.5 * own + 0.5 * every + 0.1)).to(mel.dtype)
+    return ((mel - mean) / (0.5 * own + 0.5 * every + QUIET_SPREAD)).to(mel.dtype)
 
 
 def _window_sum(values: Tensor, start: Tensor, stop: Tensor) -> Tensor:

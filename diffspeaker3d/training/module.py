@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from diffspeaker3d.diffusion import NoiseSchedule, SamplingOptions, ddim_sample, initial_noise
 from diffspeaker3d.losses import ControlLoss, VertexLoss
@@ -43,7 +44,7 @@ class SpeechTraining(LightningModule):
     ) -> None:  # fmt: skip
         super().__init__()
         self.model, self.schedule, self.losses = model, schedule, losses
-        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
+        self.average = AveragedModel(model, avg_fn=functools.partial(moving_average, ema_decay))
         self.make_optimizer, self.make_rate = optimizer, rate
         self.draws, self.steps, self.seed = draws, steps, seed
 
@@ -106,3 +107,9 @@ class SpeechTraining(LightningModule):
         if self.make_rate is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.make_rate(optimizer), "interval": "step"}}
+
+
+def moving_average(decay: float, average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+    """One step of an exponential moving average; early on it forgets faster, or it would remember the random start."""
+    count = float(updates)
+    return average.lerp(current, 1.0 - min(decay, (1.0 + count) / (10.0 + count)))
