@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +43,13 @@ def render_animation(
     options = options or RenderOptions()
     count = len(animation) if compare is None else min(len(animation), len(compare))
     frames = render_frames(animation, options) if compare is None else compare_frames(animation, compare, options, labels)
-    # Writes to stderr, and only to a terminal, and only if it takes long.
-    frames = tqdm(frames, total=count, desc=Path(path).name, unit="frame", delay=2, disable=None, leave=False)
-    return write_video(path, frames, animation.fps, animation.waveform, animation.sample_rate)
+    with closing(frames):  # gives the graphics context back also when the encoder fails
+        # Writes to stderr, and only to a terminal, and only if it takes long.
+        shown = tqdm(frames, total=count, desc=Path(path).name, unit="frame", delay=2, disable=None, leave=False)
+        return write_video(path, shown, animation.fps, animation.waveform, animation.sample_rate)
 
 
-def render_frames(animation: Animation, options: RenderOptions | None = None) -> Iterator[np.ndarray]:
+def render_frames(animation: Animation, options: RenderOptions | None = None) -> Generator[np.ndarray]:
     """Pictures (h, w, 3) uint8 of every frame, first to last."""
     with open_renderer(animation.topology, animation.template, options) as renderer:
         for chunk in animation.chunks():
@@ -57,7 +58,7 @@ def render_frames(animation: Animation, options: RenderOptions | None = None) ->
 
 def compare_frames(
     animation: Animation, other: Animation, options: RenderOptions | None = None, labels: Sequence[str] = LABELS
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray]:
     """Pictures (h, 2 w, 3) of two animations side by side; (h, 3 w, 3) with the distance between them if `error_scale` is set."""
     options = options or RenderOptions()
     same = animation.topology.hash == other.topology.hash

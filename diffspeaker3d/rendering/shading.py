@@ -14,9 +14,9 @@ from diffspeaker3d.topology import Topology
 
 # Directions to the lights in the viewer's frame (right, up, towards the viewer) and linear colours.
 KEY, KEY_COLOR = np.array([(-0.62, 0.66, 0.62), (0.92, 0.895, 0.86)], np.float32)
-FILL, FILL_COLOR = np.array([(0.85, 0.05, 0.55), (0.085, 0.095, 0.11)], np.float32)
+FILL, FILL_COLOR = np.array([(0.85, 0.05, 0.55), (0.095, 0.095, 0.105)], np.float32)
 RIM, RIM_COLOR = np.array([(0.80, 0.40, -0.50), (0.55, 0.60, 0.68)], np.float32)
-SKY_COLOR, GROUND_COLOR = np.array([(0.315, 0.325, 0.340), (0.150, 0.135, 0.122)], np.float32)
+SKY_COLOR, GROUND_COLOR = np.array([(0.325, 0.320, 0.325), (0.168, 0.136, 0.116)], np.float32)
 # The terminator of a soft, slightly translucent material: light wraps around it, red farthest (half-Lambert by channel).
 WRAP = np.array([0.27, 0.245, 0.235], np.float32)
 SHEEN = 0.10  # brightening of grazing angles

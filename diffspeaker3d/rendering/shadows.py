@@ -18,7 +18,7 @@ SMOOTHING = 2  # rounds of averaging with the neighbours
 # What the neutral face hides must not turn black when it moves into the light: region -> least visibility.
 FLOOR = 0.30
 FLOORS = {"lips": 0.45, "lids": 0.60, "eyes": 0.55}
-MOUTH_FADE = 0.085  # of the head's height: the depth behind the lips at which the mouth has lost 63 % of its light
+MOUTH_FADE = 0.11  # of the head's height: the depth behind the lips at which the mouth has lost 63 % of its light
 
 
 @dataclass(frozen=True, eq=False)
