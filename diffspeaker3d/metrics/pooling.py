@@ -11,12 +11,12 @@ from diffspeaker3d.errors import InputError
 POOLINGS = ("frames", "clips")
 
 
-def pool(values: Sequence[float], num_frames: Sequence[int], pooling: str = "frames") -> float:
+def pool(values: Sequence[float], num_frames: Sequence[float], pooling: str = "frames") -> float:
     """One number from the values of many clips; clips whose value is nan (nothing to measure) do not count.
 
     Args:
         values: one per clip.
-        num_frames: length of each clip.
+        num_frames: length of each clip, or any other weight.
         pooling: `frames` weighs a clip by its length, as if all frames were one clip (CodeTalker's LVE); `clips` takes
             the plain mean (DiffSpeaker's evaluation, FaceDiffuser's MVE, everybody's FDD).
 
