@@ -106,7 +106,8 @@ class LatentProduct:
     def of(self, denoiser: Denoiser) -> nn.Linear:
         """The layer for this denoiser, in its dtype; the product itself is taken in float32."""
         parameters = (denoiser.input.weight, denoiser.output.weight, denoiser.output.bias)
-        key = tuple((p.data_ptr(), p._version, p.dtype, p.device) for p in parameters)
+        # A model made under inference_mode counts no versions: nobody trains it.
+        key = tuple((p.data_ptr(), 0 if p.is_inference() else p._version, p.dtype, p.device) for p in parameters)
         if self._product is None or key != self._key:
             with torch.no_grad(), torch.autocast(denoiser.input.weight.device.type, enabled=False):
                 weight, output, offset = (p.float() for p in parameters)
