@@ -1,6 +1,7 @@
 """Coverage, depth and weights of the NumPy z-buffer against geometry that is known."""
 
 import numpy as np
+import pytest
 
 from diffspeaker3d.rendering.rasteriser import rasterise
 
@@ -19,7 +20,7 @@ def test_weights_reproduce_positions():
     x, y = np.array([0.3, 31.2, 4.1], np.float32), np.array([0.7, 3.9, 30.8], np.float32)
     seen = rasterise(x, y, np.ones(3, np.float32), FACES, (32, 32))
     pixel = np.flatnonzero(seen.face >= 0)
-    weights = np.concatenate([seen.weights[pixel], 1 - seen.weights[pixel].sum(1, keepdims=True)], 1)
+    weights = np.stack([*seen.weights[:, pixel], 1 - seen.weights[:, pixel].sum(0)], 1)
     np.testing.assert_allclose(weights @ x[FACES[0]], pixel % 32 + 0.5, atol=1e-4)
     np.testing.assert_allclose(weights @ y[FACES[0]], pixel // 32 + 0.5, atol=1e-4)
 
@@ -45,3 +46,29 @@ def test_a_mesh_over_the_border_of_the_picture_is_clipped():
     seen = rasterise(x, y, np.ones(3, np.float32), FACES, (10, 6))
     rows, columns = np.divmod(np.arange(60), 10)
     np.testing.assert_array_equal(seen.face >= 0, columns + rows + 1 <= 10)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_triangles_agree_with_asking_every_pixel_about_every_triangle(seed):
+    rng = np.random.default_rng(seed)
+    width, height, count = 26, 19, 30
+    scale = rng.choice([2.0, 10.0, 200.0], (count, 1, 1))
+    corners = rng.uniform(-5, 30, (count, 1, 2)) + rng.normal(size=(count, 3, 2)) * scale
+    nearness = rng.uniform(0.5, 2, (count, 3))
+    x, y, near = (a.ravel().astype(np.float32) for a in (corners[..., 0], corners[..., 1], nearness))
+    seen = rasterise(x, y, near, np.arange(3 * count).reshape(-1, 3), (width, height), cull=False)
+    best = np.full(width * height, -1)
+    depth, doubtful = np.zeros(width * height), np.zeros(width * height, bool)
+    centres = np.stack(np.divmod(np.arange(width * height), width)[::-1], 1) + 0.5
+    for k in range(count):
+        a, b, c = corners[k].astype(np.float32).astype(float)
+        w1, w2 = np.linalg.solve(np.stack([b - a, c - a], 1), (centres - a).T)
+        weights = np.stack([1 - w1 - w2, w1, w2], 1)
+        z = weights @ nearness[k]
+        inside = (weights >= 0).all(1)
+        doubtful |= (np.abs(weights) < 1e-3).any(1) & (weights > -1e-3).all(1)
+        doubtful |= inside & (np.abs(z - depth) < 1e-4)
+        nearer = inside & (z > depth)
+        best[nearer], depth[nearer] = k, z[nearer]
+    assert doubtful.mean() < 0.2
+    np.testing.assert_array_equal(seen.face[~doubtful], best[~doubtful])
