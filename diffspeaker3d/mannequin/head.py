@@ -64,15 +64,25 @@ def build_head(seed: int = 0) -> Head:
     for name, part in parts.items():
         pieces[name] = total + np.arange(len(part.vertices))
         vertices.append(part.vertices)
-        faces.append(part.faces + total)
+        twin = name.replace("left", "#").replace("right", "left").replace("#", "right")
+        own = part.faces if twin != name else _mirror_faces(part)
+        faces.append(own + total)
         total += len(part.vertices)
     for name in parts:
         twin = name.replace("left", "#").replace("right", "left").replace("#", "right")
         mirror.append(pieces[twin] if twin != name else pieces[name][_self_mirror(parts[name].vertices)])
+    points, partner = np.concatenate(vertices), np.concatenate(mirror)
+    points = 0.5 * (points + points[partner] * [-1, 1, 1])  # cosines are never quite zero
     return Head(
-        skin, np.concatenate(vertices), np.concatenate(faces), np.concatenate(mirror), pieces,
+        skin, points, np.concatenate(faces), partner, pieces,
         {name: part.colors for name, part in parts.items()},
     )  # fmt: skip
+
+
+def _mirror_faces(part: Part) -> np.ndarray:
+    """Faces of a part that is its own mirror image, the right half cut like the left."""
+    left = part.faces[part.vertices[part.faces].mean(1)[:, 0] > 0]
+    return np.concatenate([left, _self_mirror(part.vertices)[left][:, ::-1]])
 
 
 def _self_mirror(vertices: np.ndarray) -> np.ndarray:

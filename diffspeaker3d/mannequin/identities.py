@@ -69,7 +69,7 @@ def displacement(head: Head, traits: Traits) -> np.ndarray:
     """Displacements (V, 3) in cm that turn the neutral head into a person."""
     points = head.vertices
     move = _brushes(points, traits)
-    move = _rigid_eyes(head, move)
+    move = _rigid_eyes(head, 0.5 * (move + head.mirrored(move)))
     move = move + _lip_volume(head, traits.lip_fullness)
     return _lips_meet(head, move)
 

@@ -31,8 +31,8 @@ def _areas(head: Head) -> dict[str, np.ndarray]:
     rings, points, pieces = head.skin.rings, head.skin.vertices, head.pieces
     twin = head.skin.mirror
 
-    def both(names: tuple[str, ...]) -> np.ndarray:
-        left = np.concatenate([rings[name] for name in names])
+    def both(names: tuple[str, ...], part: np.ndarray | slice = slice(None)) -> np.ndarray:
+        left = np.concatenate([rings[name][part] for name in names])
         return np.concatenate([left, twin[left]])
 
     skin = np.arange(len(points))
@@ -51,7 +51,7 @@ def _areas(head: Head) -> dict[str, np.ndarray]:
     teeth = np.concatenate([pieces["teeth_upper"], pieces["teeth_lower"]])
     jaw = outside[(y < MOUTH_Y - 1.2) & (z > -0.5) & (y > -12.0)]
     return {
-        "skin": outside, "lips": lips, "mouth": mouth, "lower_face": lower, "upper_face": np.union1d(upper, np.union1d(brows, lids)),
+        "skin": outside, "lips": lips, "lip_upper": both(_LIP_RINGS, PHI >= 0), "lip_lower": both(_LIP_RINGS, PHI <= 0), "mouth": mouth, "lower_face": lower, "upper_face": np.union1d(upper, np.union1d(brows, lids)),
         "lids": lids, "brows": brows, "eyes": eyes, "jaw": jaw, "teeth": teeth, "teeth_upper": pieces["teeth_upper"],
         "teeth_lower": pieces["teeth_lower"], "tongue": pieces["tongue"], "inner_mouth": bag,
         "interior": np.concatenate([bag, teeth, pieces["tongue"]]), "neck": outside[(y < -12.0) | ((y < -8.0) & (z < -1.5))],

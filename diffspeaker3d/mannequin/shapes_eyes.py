@@ -32,7 +32,7 @@ def eye_shapes(sculptor: Sculptor) -> dict[str, np.ndarray]:
         "eyeLookOut": np.zeros_like(sculptor.points),
         "browDown": sculptor.bump((2.0, 2.0, 7.9), 1.7, (-0.20, -0.50, 0.10)) + sculptor.bump((4.2, 2.0, 6.4), 1.3, (0, -0.22, 0)),
         "browOuterUp": sculptor.bump((4.0, 2.4, 6.8), 1.7, (0, 0.70, -0.05)),
-        "cheekSquint": sculptor.bump((3.9, -2.6, 6.9), 1.6, (0, 0.42, 0.16)) + _lids(sculptor, _lifting(sculptor, 0.0, 0.12)),
+        "cheekSquint": sculptor.bump((3.9, -2.6, 6.9), 1.6, (0, 0.60, 0.26)) + _lids(sculptor, _lifting(sculptor, 0.0, 0.12)),
         "noseSneer": _sneer(sculptor),
     }
     shapes: dict[str, np.ndarray] = {}
@@ -131,5 +131,5 @@ def _slid(start: np.ndarray, rise: np.ndarray, follow: float) -> np.ndarray:
 
 
 def _sneer(s: Sculptor) -> np.ndarray:
-    wing = s.bump((1.3, -3.7, 8.8), 1.0, (0.06, 0.36, 0.02)) + s.bump((2.3, -4.9, 8.0), 0.9, (0.0, 0.22, 0.05))
+    wing = s.bump((1.3, -3.7, 8.8), 1.0, (0.08, 0.52, 0.04)) + s.bump((2.3, -4.9, 8.0), 0.9, (0.05, 0.34, 0.10))
     return wing * np.clip((s.points[:, 1:2] + 6.0) / 0.6, 0, 1)

@@ -96,8 +96,8 @@ def _rolling(s: Sculptor) -> dict[str, np.ndarray]:
 
     return {
         "mouthRollLower": one(False,
-            {"bag_front": 0.30, "lip_contact": 0.10, "lip_inner": 0.24, "lip_body": 0.42, "lip_border": 0.46, "mouth_near": 0.16},
-            {"bag_front": -0.10, "lip_contact": -0.20, "lip_inner": -0.46, "lip_body": -0.50, "lip_border": -0.18}),
+            {"bag_front": 0.32, "lip_contact": 0.14, "lip_inner": 0.28, "lip_body": 0.42, "lip_border": 0.46, "mouth_near": 0.16},
+            {"bag_front": -0.14, "lip_contact": -0.26, "lip_inner": -0.50, "lip_body": -0.50, "lip_border": -0.18}),
         "mouthRollUpper": one(True,
             {"bag_front": -0.10, "lip_contact": -0.06, "lip_inner": -0.18, "lip_body": -0.32, "lip_border": -0.36, "mouth_near": -0.12},
             {"bag_front": -0.08, "lip_contact": -0.18, "lip_inner": -0.42, "lip_body": -0.46, "lip_border": -0.16}),
