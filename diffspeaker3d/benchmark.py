@@ -6,14 +6,12 @@ disturbs less.
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import math
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,6 +206,7 @@ def measure_precision(
 ) -> dict[str, Any]:  # fmt: skip
     """The latent loop in another number format, and its error relative to float32 in the decoded motion."""
     from diffspeaker3d.diffusion import NoiseSchedule
+    from diffspeaker3d.models import in_precision
 
     schedule = NoiseSchedule()
     try:
@@ -221,21 +220,6 @@ def measure_precision(
     motion = wanted @ denoiser.output.weight.T
     error_rms = ((hidden - wanted) @ denoiser.output.weight.T).square().mean().sqrt() / motion.square().mean().sqrt()
     return {"precision": precision, "step": spent / cfg.steps, "relative_error": float(error_rms)}
-
-
-def in_precision(denoiser: Denoiser, precision: str) -> Denoiser:
-    """A copy of the denoiser whose layers between the two vertex maps run in `bfloat16`, `float16` or `int8` (CPU)."""
-    import torch
-
-    reduced = copy.deepcopy(denoiser)
-    if precision in ("bfloat16", "float16"):
-        return reduced.to(getattr(torch, precision))
-    if precision != "int8":
-        raise InputError(f"precisions={precision}: unknown; known: bfloat16, float16, int8")
-    with warnings.catch_warnings():  # of its move to another package, four paragraphs
-        warnings.simplefilter("ignore")
-        reduced.layers = torch.ao.quantization.quantize_dynamic(reduced.layers, {torch.nn.Linear}, dtype=torch.qint8)
-    return reduced
 
 
 def measure_pictures(name: str, cfg: DictConfig, clock: Clock) -> dict[str, Any]:

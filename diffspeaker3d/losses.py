@@ -78,6 +78,8 @@ class MotionLoss(nn.Module):
         sums: dict[str, Tensor] = {}
         frames = 0
         for state in states:
+            if len(state) < 2:  # no velocity
+                continue
             for name, powers in self._powers(state[None].to(self.device), motion).items():
                 sums[name] = sums.get(name, torch.zeros(())) + powers * (len(state) - 1)
             frames += len(state) - 1

@@ -9,9 +9,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from diffspeaker3d.benchmark import ball, bars, in_precision, measure, step_flops, table
+from diffspeaker3d.benchmark import ball, bars, measure, step_flops, table
 from diffspeaker3d.config import CONF_DIR
-from diffspeaker3d.errors import InputError
 from diffspeaker3d.models import Denoiser
 
 TINY = "{vertices: 60, width: 16, feedforward: 16, fps: 10, styles: 2}"
@@ -60,8 +59,3 @@ def test_ball_is_closed_and_faces_outward() -> None:
     corners = template[topology.faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     assert ((normals * corners.mean(1)).sum(1) > 0).all()
-
-
-def test_unknown_names_are_refused() -> None:
-    with pytest.raises(InputError, match="bfloat16, float16, int8"):
-        in_precision(Denoiser(3, 4, 8, 8), "int4")

@@ -15,10 +15,11 @@ from diffspeaker3d.models.latent import Space
 from diffspeaker3d.models.mel import MelEncoder
 from diffspeaker3d.models.motion import ControlMotion, MotionSpace, VertexMotion
 from diffspeaker3d.models.official import convert_official
+from diffspeaker3d.models.precision import in_precision
 from diffspeaker3d.models.transformers_encoder import TransformersEncoder
 
 __all__ = [
     "AudioEncoder", "Condition", "ControlMotion", "Denoiser", "DiffSpeaker", "MelEncoder", "MotionSpace", "Prediction",
-    "Space", "TransformersEncoder", "VertexMotion", "build", "checkpoint_hash", "convert_official", "load_checkpoint", "read_config",
+    "Space", "TransformersEncoder", "VertexMotion", "build", "checkpoint_hash", "convert_official", "in_precision", "load_checkpoint", "read_config",
     "save_checkpoint",
 ]  # fmt: skip

@@ -53,7 +53,7 @@ def save_checkpoint(folder: str | Path, model: DiffSpeaker, config: Mapping[str,
         config: resolved; `config["model"]` is the `_target_` tree that `build` makes the model from, the rest
             (schedule, sampling, provenance) is kept as it is. Plain numbers, strings, lists and dicts only.
         card: text of the model card, markdown.
-        half: store float32 weights as float16: half the size; they load as float32.
+        half: store weight matrices as float16: half the size; they load as float32. Biases, scales and means stay exact.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / CONFIG).is_file() and any(folder.iterdir() if folder.is_dir() else [folder]):
@@ -61,7 +61,7 @@ def save_checkpoint(folder: str | Path, model: DiffSpeaker, config: Mapping[str,
     content = {"format_version": FORMAT_VERSION, **copy.deepcopy(dict(config))}
     content["model"]["audio_encoder"] |= model.audio_encoder.architecture()
     weights = {
-        name: (tensor.half() if half and tensor.dtype == torch.float32 else tensor).detach().cpu().contiguous()
+        name: (tensor.half() if half and tensor.ndim > 1 and tensor.dtype == torch.float32 else tensor).detach().cpu().contiguous()
         for name, tensor in model.state_dict().items()
     }
     folder.parent.mkdir(parents=True, exist_ok=True)

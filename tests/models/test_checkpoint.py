@@ -56,12 +56,14 @@ def test_round_trip_gives_the_same_output_and_configuration(tmp_path: Path) -> N
 
 def test_half_size_storage_loads_as_float32_and_is_near(tmp_path: Path) -> None:
     original = model()
+    original.motion.scale.fill_(0.123456789)
     save_checkpoint(tmp_path / "full", original, CONFIG, "")
     save_checkpoint(tmp_path / "half", original, CONFIG, "", half=True)
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "half")]
     assert sizes[1] < 0.7 * sizes[0]
     loaded, _ = load_checkpoint(tmp_path / "half")
     assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    assert torch.equal(loaded.motion.scale, original.motion.scale)
     with torch.no_grad():
         torch.testing.assert_close(loaded(*batch()).motion, original(*batch()).motion, atol=0.02, rtol=0.02)
 

@@ -16,7 +16,7 @@ from diffspeaker3d.diffusion import (
     windowed,
 )
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models import Denoiser
+from diffspeaker3d.models import Denoiser, in_precision
 from diffspeaker3d.models.attention import self_attention_bias
 from diffspeaker3d.models.official import denoiser_weights
 
@@ -176,10 +176,43 @@ def test_half_precision_is_near() -> None:
     assert (half.float() - exact).abs().max() < 0.05 * exact.abs().max()
 
 
-def test_unknown_space_and_odd_width_are_refused() -> None:
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 0.0), ("bfloat16", 0.03), ("float16", 0.01), ("int8", 0.05)])
+def test_cheaper_numbers_are_near(precision: str, tolerance: float) -> None:
+    denoiser = tiny()
+    x_t, _, audio, style = inputs()
+    results = []
+    with torch.no_grad():
+        for network in (denoiser, in_precision(denoiser, precision)):
+            walk = network.in_space("latent", network.condition(audio, style, None, SCHEDULE.timesteps(10)))
+            state = denoiser.in_space("latent", denoiser.condition(audio, style, None, [1])).project(x_t)
+            results.append(walk.lift(ddim_sample(walk, SCHEDULE, state, SamplingOptions(10))))
+    exact, near = results
+    assert near.dtype == torch.float32
+    assert float((near - exact).square().mean().sqrt()) <= tolerance * float(exact.square().mean().sqrt())
+
+
+def test_long_clips_reach_four_periods_and_short_ones_everything() -> None:
+    """Period 5: up to 100 frames the paper's full map; beyond, a frame is moved by those within 20 frames only."""
+    denoiser = tiny(layers=1)
+    for length, reached in ((100, range(100)), (140, range(50, 91))):
+        x_t, timestep, audio, style = inputs(1, length)
+        x_t.requires_grad_()
+        denoiser(x_t, timestep, audio, style)[0, 70].sum().backward()
+        assert x_t.grad is not None
+        assert (x_t.grad[0].abs().sum(-1) > 0).nonzero().flatten().tolist() == list(reached)
+    with torch.no_grad():
+        walks = [denoiser.in_space("vertex", denoiser.condition(audio, style, None, [500], full_attention=full)) for full in (False, True)]
+        near, full = (walk(x_t, 500) for walk in walks)
+    difference = (near - full).square().mean().sqrt() / full.square().mean().sqrt()
+    assert 1e-4 < difference < 0.1  # stated: the two are not the same, and not far
+
+
+def test_unknown_names_and_odd_width_are_refused() -> None:
     denoiser = tiny()
     _, _, audio, style = inputs()
     with pytest.raises(InputError, match="auto, latent, vertex"):
         denoiser.in_space("pixel", denoiser.condition(audio, style, None, [1]))
+    with pytest.raises(InputError, match="bfloat16, float16, int8"):
+        in_precision(denoiser, "int4")
     with pytest.raises(InputError, match="width 18"):
         Denoiser(9, 8, width=18)
