@@ -49,15 +49,13 @@ class ErrorScale:
         return to_linear(ramp(distance / self.end))
 
     def legend(self, image: np.ndarray) -> np.ndarray:
-        """The image (h, w, 3) with the scale drawn along its lower edge; a copy."""
+        """The image (h, w, 3) with the scale drawn in its upper left corner, where heads are not; a copy."""
         image = image.copy()
-        height, width = image.shape[:2]
-        text = max(height // 40, 8)
-        left, right = width // 8, width - width // 8
-        bottom = height - 2 * text - text // 2
-        bar = ramp(np.linspace(0, 1, right - left))
-        image[bottom - text // 2 : bottom, left:right] = np.rint(bar * 255).astype(np.uint8)
-        for share in (0.0, 0.5, 1.0):
-            words = f"{share * self.end:g}" + (f" {self.name}" if share == 1 else "")
-            draw_text(image, words, (left + share * (right - left), bottom + text * 0.6), text, anchor="centre")
+        text = max(image.shape[0] / 42, 7.0)
+        left, top, width = round(2 * text), round(1.4 * text), round(image.shape[1] * 0.2)
+        bar = image[top : top + round(text * 0.7), left : left + width]
+        bar[:] = np.rint(ramp(np.linspace(0, 1, bar.shape[1])) * 255).astype(np.uint8)
+        for share in (0.0, 1.0):
+            words = f"{share * self.end:g}" + (f" {self.name}" if share else "")
+            draw_text(image, words, (left + share * width, top + 1.4 * text), text, anchor="centre")
         return image

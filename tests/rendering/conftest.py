@@ -10,7 +10,7 @@ from diffspeaker3d.animation import Animation
 from diffspeaker3d.topology import Topology
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def head() -> Topology:
     """An egg with a nose, 642 vertices, metres."""
     directions, faces = ball()

@@ -50,22 +50,27 @@ def drawn_by(backend, topology_file, folder, count=0):
         return [data[f"arr_{k}"].astype(int) for k in range(7)], int(data["grown"])
 
 
-def topology_file(head, folder):
-    head.save(folder / "egg.npz")
-    return folder / "egg.npz"
+@pytest.fixture(scope="module")
+def topology_file(head, tmp_path_factory):
+    path = tmp_path_factory.mktemp("heads") / "egg.npz"
+    head.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def drawn_by_numpy(topology_file):
+    return drawn_by("numpy", topology_file, topology_file.parent)[0]
 
 
 @pytest.mark.parametrize("backend", ["egl", "osmesa"])
-def test_opengl_draws_the_same_picture_as_numpy(head, tmp_path, backend):
+def test_opengl_draws_the_same_picture_as_numpy(topology_file, drawn_by_numpy, tmp_path, backend):
     if opengl.unavailable(backend) is not None:
         pytest.skip(opengl.unavailable(backend))
-    file = topology_file(head, tmp_path)
-    ours, _ = drawn_by("numpy", file, tmp_path)
-    theirs, grown = drawn_by(backend, file, tmp_path, count=90)
+    theirs, grown = drawn_by(backend, topology_file, tmp_path, count=90)
     plain, bigger, again, wire, _, wire_again, shared = theirs
     assert plain.shape == (96, 120, 3)
     for k, limit in ((0, 0.5), (1, 0.5), (3, 8.0)):
-        assert np.abs(theirs[k] - ours[k]).mean() < limit, f"picture {k}"
+        assert np.abs(theirs[k] - drawn_by_numpy[k]).mean() < limit, f"picture {k}"
     np.testing.assert_array_equal(plain, again, "vertex buffers are overwritten completely")
     np.testing.assert_array_equal(wire, wire_again)
     np.testing.assert_array_equal(plain, shared, "closing one renderer leaves the other alive")
