@@ -6,6 +6,7 @@ disturbs less.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -81,6 +82,8 @@ class Clock:
     def __init__(self, device: str) -> None:
         import torch
 
+        if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+            raise InputError(f"device={device}: not available here; known: cpu{', cuda' if torch.cuda.is_available() else ''}")
         self.device = torch.device(device)
 
     def fastest(self, work: Callable[[], Any], repeats: int) -> tuple[float, Any]:
@@ -107,7 +110,8 @@ class Clock:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         elif Path("/proc/self/clear_refs").is_file():
-            Path("/proc/self/clear_refs").write_text("5")
+            with contextlib.suppress(PermissionError):  # then it is the maximum since the start
+                Path("/proc/self/clear_refs").write_text("5")
 
     def peak_memory(self) -> int:
         """Bytes: the most this process held since the reset (of the device, on a GPU), libraries and weights included."""

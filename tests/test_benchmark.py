@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from diffspeaker3d.benchmark import ball, bars, measure, step_flops, table
 from diffspeaker3d.config import CONF_DIR
+from diffspeaker3d.errors import InputError
 from diffspeaker3d.models import Denoiser
 
 TINY = "{vertices: 60, width: 16, feedforward: 16, fps: 10, styles: 2}"
@@ -33,6 +34,11 @@ def test_measures_every_part_and_reports_json(tmp_path: Path) -> None:
     assert report["pictures"][0]["backend"] == "numpy" and report["pictures"][0]["draw_frame"] > 0
     text = table(report)
     assert "tiny" in text and "mel" in text
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(InputError, match="device=abacus"):
+        measure(configuration("device=abacus"))
 
 
 def test_operations_of_a_step_are_counted() -> None:
