@@ -64,6 +64,19 @@ def test_a_talking_character_in_the_khronos_validator_and_three_js(shaped: Anima
     assert result["deviation"] < 1e-5
 
 
+def test_a_vmc_stream_in_osc_min(shaped: Animation) -> None:
+    if shutil.which("node") is None or not (CLIENTS / "node_modules").is_dir():
+        pytest.skip("needs node and `npm install` in tests/clients: run make test-clients")
+    with subprocess.Popen(["node", "osc.mjs", str(len(shaped))], cwd=CLIENTS, stdout=subprocess.PIPE, text=True) as receiver:
+        assert receiver.stdout is not None
+        port = int(receiver.stdout.readline())
+        save(shaped, f"vmc://127.0.0.1:{port}")  # a second and a half, on the real clock
+        result = json.loads(receiver.stdout.readline())
+    assert result["largest"] <= 1400 and [len(f) for f in result["frames"]] == [52] * 45
+    jaw = [f["JawOpen"] for f in result["frames"]]
+    assert np.allclose(jaw, shaped.weights[:, shaped.weight_names.index("jawOpen")], atol=1e-6)
+
+
 @pytest.mark.parametrize("compare", [False, True])
 def test_the_page_plays_in_chromium(compare: bool, shaped: Animation, free: Animation, tmp_path: Path) -> None:
     chromium = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
