@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from diffspeaker3d.arkit import CONTROL_NAMES
-from diffspeaker3d.mannequin.head import build_head
+from diffspeaker3d.mannequin.head import Head, build_head
 from diffspeaker3d.mannequin.identities import templates
 from diffspeaker3d.mannequin.regions import colors, regions
 from diffspeaker3d.mannequin.sculpt import Sculptor
@@ -27,7 +27,11 @@ def build_mannequin(seed: int = 0) -> Topology:
     Returns:
         Topology: metres, Y up, looking to +Z, origin between the ears; `arkit.CONTROL_NAMES` as blendshapes.
     """
-    head = build_head(seed)
+    return head_topology(build_head(seed))
+
+
+def head_topology(head: Head) -> Topology:
+    """The topology of a head: its shapes, identities, regions and colours, in metres."""
     sculptor = Sculptor(head)
     shapes = {name: head.ride(field) for name, field in (jaw_shapes(sculptor) | lip_shapes(sculptor)).items()}
     carry_jaw(head, shapes)

@@ -11,8 +11,6 @@ from diffspeaker3d.mannequin.ears import ear
 from diffspeaker3d.mannequin.mesh import Skin, build_skin
 from diffspeaker3d.mannequin.parts import Part, brow, eyeball, teeth, tongue
 
-NECK_BELOW = -13.0
-
 
 @dataclass(frozen=True)
 class Head:

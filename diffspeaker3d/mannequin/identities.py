@@ -50,7 +50,7 @@ IDENTITIES: dict[str, Traits] = {
     "amara": Traits(nose_width=1.0, nose_forward=-0.4, nose_bridge=-0.4, lip_fullness=1.2, mouth_width=0.4, cheek_bones=0.8, forehead=0.6, jaw_width=-0.2, brow_ridge=-0.4),
     "kenji": Traits(face_width=0.6, cheek_bones=0.5, nose_bridge=-0.8, nose_forward=-0.4, nose_width=0.2, chin_length=-0.2, brow_ridge=-0.5, cheek_fat=0.2, eye_spacing=0.4),
     "olga": Traits(cheek_fat=1.1, face_width=0.5, jowls=0.9, nose_width=0.5, chin_length=-0.3, lip_fullness=-0.3, neck_width=0.6, ear_size=0.5),
-    "noah": Traits(cranium=0.9, face_width=-0.1, chin_length=-1.1, jaw_width=-0.7, nose_length=-0.9, nose_forward=-0.9, nose_width=-0.3, cheek_fat=0.9, brow_ridge=-1.0, neck_width=-1.3, forehead=1.0, mouth_width=-0.5, ear_size=0.3, mouth_height=0.5),
+    "noah": Traits(cranium=0.9, face_width=-0.1, chin_length=-0.8, jaw_width=-0.7, nose_length=-0.9, nose_forward=-0.9, nose_width=-0.3, cheek_fat=0.9, brow_ridge=-1.0, neck_width=-1.3, forehead=1.0, mouth_width=-0.5, ear_size=0.3, mouth_height=0.5),
     "pedro": Traits(nose_length=0.9, nose_forward=0.9, nose_bridge=1.0, chin_length=0.7, face_width=-0.6, cheek_fat=-0.8, ear_size=0.9, brow_ridge=0.4, eye_spacing=-0.3),
     "ingrid": Traits(face_width=-0.4, chin_length=0.7, chin_forward=0.4, cheek_bones=1.0, cheek_fat=-0.7, nose_length=0.3, nose_width=-0.6, mouth_width=0.3, neck_width=-0.4, forehead=0.3),
     "samir": Traits(jaw_width=0.5, nose_forward=0.7, nose_length=0.5, nose_bridge=0.7, lip_fullness=0.4, brow_ridge=0.6, chin_forward=0.2, chin_width=0.3, neck_width=0.6),

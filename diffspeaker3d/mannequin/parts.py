@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diffspeaker3d.mannequin.form import EYE, EYE_RADIUS, MOUTH_Y, front_z
+from diffspeaker3d.mannequin.form import EYE, EYE_RADIUS, MOUTH_Y, front_z, unit
 
 LIP_Z = float(front_z(np.array([[0.0, MOUTH_Y]]))[0])  # z of the lips' contact; the teeth stand behind it
 
@@ -65,35 +65,36 @@ def eyeball() -> Part:
 
 
 def teeth(upper: bool) -> Part:
-    """One row of teeth as a scalloped band along a parabola, from gum to edge to back, both sides at once."""
-    x = np.linspace(-1.85, 1.85, 41)
-    width = 0.66 if upper else 0.50
-    scallop = np.abs(np.cos(np.pi * x / width)) ** 0.6
-    front = LIP_Z - (0.44 if upper else 0.68) - 0.40 * x**2 * (1.0 if upper else 1.06)
+    """One row of teeth as a scalloped band along half an ellipse, from gum to edge to back, both sides at once."""
+    turn = np.linspace(-1.48, 1.48, 53)
+    arch = np.stack([1.88 * np.sin(turn), -2.55 * (1 - np.cos(turn))], 1)  # sideways, to the front
+    inward = -unit(np.stack([np.sin(turn) / 1.88, np.cos(turn) / 2.55], 1))
+    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(arch, axis=0), axis=1))])
+    groove = 1 - np.abs(np.cos(np.pi * (length - length[-1] / 2) / (0.66 if upper else 0.50))) ** 0.6
     sign = 1.0 if upper else -1.0
-    edge = MOUTH_Y + (-0.17 if upper else -0.24) + sign * 0.05 * np.abs(x)
+    edge = MOUTH_Y + (-0.17 if upper else -0.24) + sign * 0.10 * (1 - np.cos(turn))
     # (height above the edge, depth behind the front): gum, neck, belly, edge, back
     profile = ((0.82, 0.26), (0.62, 0.08), (0.34, 0.0), (0.06, 0.05), (0.0, 0.12), (0.10, 0.22), (0.70, 0.42))
-    points = [
-        np.stack([x, edge + sign * (rise + 0.06 * (1 - scallop) * (rise < 0.2)), front - back - 0.10 * (1 - scallop)], 1)
-        for rise, back in profile
-    ]
-    vertices = np.stack(points, 1).reshape(-1, 3)
-    colors = np.tile(np.array([[176, 112, 100], [226, 214, 194]] + [[236, 227, 208]] * 5), (len(x), 1))
-    faces = grid_faces(len(x), len(profile))
-    return Part(vertices, faces[:, ::-1].copy() if upper else faces, colors)
+    columns = []
+    for rise, back in profile:
+        x, z = (arch + inward * (back + 0.10 * groove)[:, None]).T
+        y = edge + sign * (rise + 0.06 * groove * (rise < 0.2))
+        columns.append(np.stack([x, y, LIP_Z - (0.44 if upper else 0.68) + z], 1))
+    colors = np.tile(np.array([[176, 112, 100], [226, 214, 194]] + [[236, 227, 208]] * 5), (len(turn), 1))
+    faces = grid_faces(len(turn), len(profile))
+    return Part(np.stack(columns, 1).reshape(-1, 3), faces[:, ::-1].copy() if upper else faces, colors)
 
 
 def tongue() -> Part:
     """The tongue, a flattened tapering body with a groove, tip to the front."""
     around, along = np.arange(20) / 20 * 2 * np.pi, np.linspace(1, 0, 15)
     turn, reach = np.meshgrid(around, along, indexing="ij")
-    width = 1.45 * np.sqrt(np.maximum(1 - reach**5, 0))
+    width = 1.30 * np.sqrt(np.maximum(1 - reach**2.2, 0))  # fits behind the curve of the lower teeth
     height = 0.42 * np.sqrt(np.maximum(1 - reach**4, 0))
     groove = 0.14 * (np.sin(turn) > 0) * np.exp(-((np.cos(turn) / 0.3) ** 2)) * height / 0.42
     x = width * np.cos(turn)
     y = MOUTH_Y - 0.80 + 0.30 * np.sin(np.pi * reach) + height * np.sin(turn) - groove
-    z = LIP_Z - 3.95 + 2.80 * np.sin(reach * np.pi / 2)
+    z = LIP_Z - 3.95 + 2.65 * np.sin(reach * np.pi / 2)
     vertices, faces = polar_grid(np.stack([x, y, z], -1))
     colors = np.tile(np.array([[178, 104, 98]]), (len(vertices), 1))
     return Part(vertices, faces[:, ::-1].copy(), colors)

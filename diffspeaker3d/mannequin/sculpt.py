@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from diffspeaker3d.mannequin.fill import BiharmonicFill
-from diffspeaker3d.mannequin.form import EYE
+from diffspeaker3d.mannequin.form import EYE, MOUTH_Y
 from diffspeaker3d.mannequin.head import Head
-from diffspeaker3d.mannequin.rings import MOUTH_RINGS, MOUTH_Y, PHI
+from diffspeaker3d.mannequin.rings import MOUTH_RINGS, PHI
 
 MOUTH_CENTRE = np.array([0.0, MOUTH_Y, 8.4])
 RingMove = Callable[[str, np.ndarray], np.ndarray]  # ring name, its points (31, 3) relative to the mouth -> (31, 3)
@@ -78,12 +78,12 @@ class Sculptor:
         return mask | mask[self.head.skin.mirror]
 
     def bump(self, centre: tuple[float, float, float], radius: float, move: tuple[float, float, float]) -> np.ndarray:
-        """Field (S, 3): a soft push of the skin around one point, fading before the eyelids and the lips."""
+        """Field (S, 3): a soft push of the left skin around one point, fading before the eyelids and the lips."""
         scaled = (self.points - np.array(centre)) * [0.85, 1.0, 0.7]
         push = np.exp(-((np.linalg.norm(scaled, axis=1) / radius) ** 2))
         push = np.maximum(push - 0.01, 0) / 0.99
-        lids = np.linalg.norm((self.points - EYE * np.sign(centre[0] or 1) ** np.array([1, 0, 0])) * [0.75, 1, 0], axis=1)
-        lids = smoothstep((lids - 0.75) / 1.0)
+        from_eye = np.linalg.norm((self.points - EYE) * [0.75, 1, 0], axis=1)
+        lids = smoothstep((from_eye - 0.75) / 1.0)
         front = self.points[:, 2] > EYE[2] - 1
         return (push * np.where(front, lids, 1.0))[:, None] * np.array(move)
 
