@@ -1,4 +1,4 @@
-"""Blendshape weights: from moving vertices, and to the fifteen mouth classes that avatar runtimes call visemes."""
+"""Blendshape weights: from moving vertices, onto other heads, and to the fifteen mouth classes that avatar runtimes call visemes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.optimize import lsq_linear, nnls
 
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.topology import Blendshapes
+from diffspeaker3d.topology import Blendshapes, Topology
 
 # OVRLipSync and OpenXR order.
 VISEMES: tuple[str, ...] = ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou")
@@ -84,6 +84,39 @@ def _bounded(triangle: np.ndarray, reduced: np.ndarray) -> np.ndarray:
                 continue
         solved[t] = lsq_linear(triangle, row, bounds=(0.0, 1.0), method="bvls", tol=1e-8).x
     return solved
+
+
+def drive(animation: Animation, topology: Topology, template: np.ndarray | None = None) -> Animation:
+    """The same performance on another head, through shapes of the same names.
+
+    Args:
+        animation: with weights, or on a topology with shapes to solve for.
+        topology: the other head, with shapes; those the animation lacks stay still.
+        template (array (V, 3)): its neutral face; the topology's first by default.
+
+    Returns:
+        Animation: on `topology`, with its own weights, the same sound, rate and provenance.
+
+    Raises:
+        InputError: the two share no shape name, or either has no shapes.
+    """
+    if topology.blendshapes is None:
+        raise InputError(f"topology {topology.name} has no blendshapes, so nothing can drive it; fit it first (retarget.fit_head)")
+    if animation.weights is not None:
+        weights, names = animation.weights, animation.weight_names
+    else:
+        weights = solve(animation)
+        names = animation.topology.blendshapes.names if animation.topology.blendshapes is not None else ()
+    target = topology.blendshapes.names
+    common = [name for name in target if name in names]
+    if not common:
+        raise InputError(f"topologies {animation.topology.name} and {topology.name} share no blendshape name; rename {topology.name}'s to ARKit's")
+    driven = np.zeros((len(weights), len(target)), np.float32)
+    driven[:, [target.index(n) for n in common]] = weights[:, [names.index(n) for n in common]]
+    return Animation.from_weights(
+        driven, animation.fps, topology, topology.template() if template is None else template, waveform=animation.waveform,
+        sample_rate=animation.sample_rate, provenance=animation.provenance,
+    )  # fmt: skip
 
 
 def visemes(weights: np.ndarray, names: tuple[str, ...]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.arkit import CONTROL_NAMES
-from diffspeaker3d.blendshapes import VISEMES, solve, visemes
+from diffspeaker3d.blendshapes import VISEMES, drive, solve, visemes
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.topology import Blendshapes
 
@@ -66,6 +67,26 @@ def test_wrong_sizes_and_missing_shapes_are_refused(local_shapes: Blendshapes) -
         solve(np.zeros((2, 7, 3), np.float32), local_shapes)
     with pytest.raises(InputError, match="no shapes"):
         solve(np.zeros((2, 7, 3), np.float32))
+
+
+def test_another_head_is_driven_by_names(tiny_animation: Animation) -> None:
+    source = tiny_animation.topology
+    assert source.blendshapes is not None and tiny_animation.weights is not None
+    names = ("hat", "jawOpen", "mouthFunnel")
+    deltas = np.random.default_rng(3).normal(size=(3, 12, 3)).astype(np.float32)
+    other = dataclasses.replace(source, name="other", blendshapes=Blendshapes(names, deltas))
+    found = drive(tiny_animation, other)
+    jaw, funnel = (tiny_animation.weights[:, CONTROL_NAMES.index(n)] for n in names[1:])
+    expected = found.template + jaw[:, None, None] * deltas[1] + funnel[:, None, None] * deltas[2]
+    assert np.allclose(np.asarray(found.vertices), expected, atol=1e-5) and not found.weights[:, 0].any()  # type: ignore[index]
+    assert found.waveform is tiny_animation.waveform and found.provenance == tiny_animation.provenance
+    solved = dataclasses.replace(tiny_animation, weights=None, weight_names=(), vertices=np.asarray(tiny_animation.vertices))
+    back = drive(solved, source)
+    assert np.abs(np.asarray(back.vertices) - np.asarray(tiny_animation.vertices)).max() < 1e-5
+    with pytest.raises(InputError, match="share no blendshape name"):
+        drive(tiny_animation, dataclasses.replace(other, blendshapes=Blendshapes(("a", "b", "c"), deltas)))
+    with pytest.raises(InputError, match="has no blendshapes"):
+        drive(tiny_animation, dataclasses.replace(other, blendshapes=None))
 
 
 MOUTHS = {
