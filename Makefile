@@ -1,6 +1,8 @@
 # make demo            a talking head from the shipped sample (or AUDIO=your.wav) in outputs/demo
 # make test            everything the project promises, checked
 # make test-clients    the same with foreign readers: Khronos validator, three.js, Chromium
+# make checkpoint      the default checkpoint again, from nothing (hours)
+# make pictures        the pictures of the README again
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +10,7 @@ AUDIO ?= data/sample/speech.wav
 DEMO := outputs/demo
 STAMP = $(VENV)/.installed-$(1)
 
-.PHONY: demo test test-clients lint clean
+.PHONY: demo test test-clients checkpoint pictures lint clean
 
 demo: $(call STAMP,demo)
 	$(BIN)/python -m diffspeaker3d.animate audio="$(AUDIO)" out=$(DEMO) 'formats=[mp4,npz,glb]'
@@ -22,6 +24,14 @@ test: $(call STAMP,test)
 test-clients: $(call STAMP,test)
 	npm install --prefix tests/clients --silent
 	$(BIN)/python -m pytest -m clients
+
+checkpoint: $(call STAMP,test)
+	$(BIN)/python -m diffspeaker3d.train experiment=mannequin
+	$(BIN)/python scripts/ship_checkpoint.py outputs/train/mannequin/checkpoint
+
+pictures: $(call STAMP,demo)
+	$(BIN)/python -m diffspeaker3d.animate audio=data/sample/speech.wav out=outputs/pictures/demo.npz
+	$(BIN)/python -m diffspeaker3d.render motion=outputs/pictures/demo.npz out=docs/pictures/demo.png stills=8 size=320
 
 lint: $(call STAMP,test)
 	$(BIN)/ruff check --fix .
