@@ -32,7 +32,7 @@ SAMPLERS: Mapping[str, Callable[..., Tensor]] = {"ddim": ddim_sample, "official"
 MAX_SOUND_RATE = 48_000  # Hz; the animation keeps the sound at its own rate up to this
 ENCODE_SECONDS = 60  # speech encoded at once
 ENCODE_MARGIN = 4  # s heard on either side of it: more than the encoder's reach
-WINDOW_FRAMES = 900  # denoised at once; longer clips run in overlapping windows
+WINDOW_FRAMES, WINDOW_HOP = 3600, 3300  # denoised at once; longer clips run in overlapping windows, for flat memory
 Style = int | str | Sequence[float] | None
 Audio = str | Path | tuple[np.ndarray, int]
 
@@ -162,7 +162,7 @@ class SpeechAnimator:
         denoiser, num_frames = self.model.denoiser, features.shape[1]
         condition = denoiser.condition(features, style.to(features), None, self.schedule.timesteps(options.steps, spacing))
         space = denoiser.in_space("auto", condition)
-        denoise = windowed(space.frames, num_frames, WINDOW_FRAMES) if num_frames > WINDOW_FRAMES else space
+        denoise = windowed(space.frames, num_frames, WINDOW_FRAMES, WINDOW_HOP) if num_frames > WINDOW_FRAMES else space
         noise = initial_noise([(num_frames, self.model.motion.dim)], [seed]).to(features)
         return space.lift(sample(denoise, self.schedule, space.project(noise), options))
 
