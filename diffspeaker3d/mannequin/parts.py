@@ -58,9 +58,7 @@ def eyeball() -> Part:
     turn, angle = np.meshgrid(turns, rings, indexing="ij")
     points = np.stack([np.sin(angle) * np.cos(turn), np.sin(angle) * np.sin(turn), np.cos(angle)], -1)
     vertices, faces = polar_grid(EYE + EYE_RADIUS * points)
-    tones = np.tile(tones, (len(turns), 1, 1))
-    tones[7:10, 3:5] = 244  # a catch light over the pupil
-    colors = np.concatenate([tones[0, :1], tones[:, 1:].reshape(-1, 3)])
+    colors = np.concatenate([tones[:1], np.tile(tones[1:], (len(turns), 1))])
     return Part(vertices, faces[:, ::-1].copy(), colors)
 
 
@@ -72,13 +70,15 @@ def teeth(upper: bool) -> Part:
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(arch, axis=0), axis=1))])
     groove = 1 - np.abs(np.cos(np.pi * (length - length[-1] / 2) / (0.66 if upper else 0.50))) ** 0.6
     sign = 1.0 if upper else -1.0
-    edge = MOUTH_Y + (-0.17 if upper else -0.24) + sign * 0.10 * (1 - np.cos(turn))
+    # The lower molars lie deep, or one of them stands out like a tusk beside the tongue.
+    edge = MOUTH_Y + (-0.17 + 0.10 * (1 - np.cos(turn)) if upper else -0.36 - 0.42 * (1 - np.cos(turn)))
+    crown = 1.0 if upper else 0.58
     # (height above the edge, depth behind the front): gum, neck, belly, edge, back
     profile = ((0.82, 0.26), (0.62, 0.08), (0.34, 0.0), (0.06, 0.05), (0.0, 0.12), (0.10, 0.22), (0.70, 0.42))
     columns = []
     for rise, back in profile:
         x, z = (arch + inward * (back + 0.10 * groove)[:, None]).T
-        y = edge + sign * (rise + 0.06 * groove * (rise < 0.2))
+        y = edge + sign * (crown * rise + 0.06 * groove * (rise < 0.2))
         columns.append(np.stack([x, y, LIP_Z - (0.44 if upper else 0.68) + z], 1))
     colors = np.tile(np.array([[176, 112, 100], [226, 214, 194]] + [[236, 227, 208]] * 5), (len(turn), 1))
     faces = grid_faces(len(turn), len(profile))
