@@ -77,7 +77,8 @@ def fit_head(head: Head, mannequin: Topology, landmarks: Mapping[str, int] | Non
     anchors = _anchors(mannequin, template, skin_vertices, skin, moved, slit, {n: moved.vertices[v] for n, v in given.items()})
     fitted = Surface(register(skin, moved, outside, anchors), skin.faces)
     deltas, trusted = _shapes(mannequin, template, skin_vertices, skin, fitted, moved, slit)
-    report = _report(fitted, moved, outside, trusted, slit, left)
+    face = np.isin(skin_vertices, np.concatenate([mannequin.region("lower_face"), mannequin.region("upper_face")]))
+    report = _report(fitted, moved, face, trusted, slit, left)
     for sentence in report["unsure"]:
         log.warning("%s: %s", head.name, sentence)
     assert mannequin.blendshapes is not None
@@ -148,9 +149,9 @@ def _shapes(
     return deltas, trusted
 
 
-def _report(fitted: Surface, head: Surface, outside: np.ndarray, trusted: np.ndarray, slit: Slit | None, left: float) -> dict[str, Any]:
-    """What came out, in millimetres, and sentences about what deserves a look."""
-    residual = 1000 * head.nearest(fitted.vertices[outside], fitted.normals[outside]).distance
+def _report(fitted: Surface, head: Surface, face: np.ndarray, trusted: np.ndarray, slit: Slit | None, left: float) -> dict[str, Any]:
+    """What came out, in millimetres over the face (a scan may lack the skull), and sentences about what deserves a look."""
+    residual = 1000 * head.nearest(fitted.vertices[face], fitted.normals[face]).distance
     share = float(trusted.mean())
     unsure = []
     if slit is None:

@@ -33,18 +33,19 @@ def find_eyeball(head: Surface, expected: np.ndarray) -> np.ndarray | None:
 
 
 def find_opening(head: Surface, expected: np.ndarray) -> dict[str, np.ndarray]:
-    """Points (3,) at the four ends of the lids' opening: `left`, `right` (+X is left), `top`, `bottom`; empty if there is none."""
+    """Points (3,) around the lids' opening: `left`, `right` (+X is left), and `top`, `bottom` at quarters; empty if there is none."""
     ball = find_eyeball(head, expected)
     shown = _visible(head, ball) if ball is not None else _hole(head, expected)
     if len(shown) < 6:
         return {}
     points = head.vertices[shown]
     across, up = points[:, 0], points[:, 1]
-    central = np.abs(across - (across.min() + across.max()) / 2) < 0.25 * np.ptp(across)
-    return {
-        "right": points[across.argmin()], "left": points[across.argmax()],
-        "top": points[np.where(central, up, -np.inf).argmax()], "bottom": points[np.where(central, up, np.inf).argmin()],
-    }  # fmt: skip
+    ends = {"right": points[across.argmin()], "left": points[across.argmax()]}
+    for share in (0.25, 0.5, 0.75):
+        around = np.abs(across - across.min() - share * np.ptp(across)) < 0.12 * np.ptp(across)
+        if around.any():
+            ends |= {f"top_{share}": points[np.where(around, up, -np.inf).argmax()], f"bottom_{share}": points[np.where(around, up, np.inf).argmin()]}
+    return ends
 
 
 def _visible(head: Surface, ball: np.ndarray) -> np.ndarray:
