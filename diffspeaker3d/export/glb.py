@@ -20,7 +20,7 @@ from diffspeaker3d.files import atomic_path
 
 POSITION_EPSILON = 5e-7  # metres; smaller displacements are not stored
 NORMAL_EPSILON = 1e-3
-CLAY = (0.72, 0.66, 0.61, 1.0)  # linear albedo where the topology has no colours
+CLAY = (0.70, 0.57, 0.45, 1.0)  # linear albedo where the topology has no colours
 
 
 def write(animation: Animation, path: Path, options: MorphOptions | None = None) -> tuple[Path, ...]:

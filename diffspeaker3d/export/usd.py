@@ -113,7 +113,7 @@ def _mesh(stage: Any, animation: Animation) -> Any:
     shader.CreateIdAttr("UsdPreviewSurface")
     shader.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(0.75)
     colour = shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f)
-    colour.Set(Gf.Vec3f(0.72, 0.66, 0.61))
+    colour.Set(Gf.Vec3f(0.70, 0.57, 0.45))
     if topology.colors is not None:
         shown = mesh.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex)
         shown.Set(Vt.Vec3fArray.FromNumpy(linear_colors(topology.colors)))
