@@ -8,7 +8,7 @@ JAW, CLOSE = CONTROL_NAMES.index("jawOpen"), CONTROL_NAMES.index("mouthClose")
 
 def test_names_are_apples_52_and_the_raised_tongue():
     assert len(ARKIT_NAMES) == len(set(ARKIT_NAMES)) == 52
-    assert CONTROL_NAMES == (*ARKIT_NAMES, "tongueUp")
+    assert (*ARKIT_NAMES, "tongueUp") == CONTROL_NAMES
     lefts = {n for n in ARKIT_NAMES if n.endswith("Left") and n not in ("jawLeft", "mouthLeft")}
     assert {n[:-4] + "Right" for n in lefts} <= set(ARKIT_NAMES)
 
