@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +24,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """One sound file and the files to make of it."""
+    """One sound file, the files to make of it, and what is said in it (text, .txt file, "auto"), if that is to guide."""
 
     audio: Path
     outputs: tuple[str, ...]
+    text: str | None = None
 
 
 @door("animate")
 def main(cfg: DictConfig) -> None:
-    jobs = plan_jobs(cfg.audio, cfg.out, cfg.formats)
+    jobs = with_texts(plan_jobs(cfg.audio, cfg.out, cfg.formats), cfg.text)
 
     from diffspeaker3d.pipeline import SpeechAnimator, set_threads
 
@@ -47,7 +48,7 @@ def main(cfg: DictConfig) -> None:
 def run_job(job: Job, animator: SpeechAnimator, options: dict[str, Any], cfg: DictConfig, one_of_many: bool) -> str | None:
     """Animate one file and write its outputs; of many, a bad one is reported and the others go on."""
     try:
-        animation = animator(job.audio, **options)
+        animation = animator(job.audio, text=job.text, **options)
         for output in job.outputs:
             write(animation, output, cfg)
             log.info("%s: %d frames at %g fps", output, len(animation), animation.fps)
@@ -104,6 +105,26 @@ def plan_jobs(audio: Any, out: Any, formats: Any) -> list[Job]:
                 raise InputError(f"out={output}: would overwrite the sound it is made from; choose another name")
             check_writable(output)
     return jobs
+
+
+def with_texts(jobs: list[Job], text: Any) -> list[Job]:
+    """The jobs with what is said in each: a folder gives every sound the .txt file of its stem, "auto" serves all.
+
+    Raises:
+        InputError: a sound without transcript in the folder, or one transcript for several sounds.
+    """
+    if text is None:
+        return jobs
+    text = str(text)
+    folder = Path(text).expanduser()
+    if text != "auto" and len(text) < 1000 and folder.is_dir():
+        lacking = [job.audio.name for job in jobs if not (folder / f"{job.audio.stem}.txt").is_file()]
+        if lacking:
+            raise InputError(f"text={text}: no transcript for {', '.join(lacking[:3])}{' ...' if len(lacking) > 3 else ''}; a .txt file of the same name is needed")
+        return [replace(job, text=str(folder / f"{job.audio.stem}.txt")) for job in jobs]
+    if len(jobs) > 1 and text != "auto":
+        raise InputError(f"text: one transcript for {len(jobs)} sounds; give text=FOLDER with a .txt file of each sound's name, or text=auto")
+    return [replace(job, text=text) for job in jobs]
 
 
 def find_audio(audio: Any) -> list[Path]:

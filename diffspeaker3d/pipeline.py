@@ -15,6 +15,7 @@ from diffspeaker3d import __version__
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.arkit import close_lips
 from diffspeaker3d.audio import SAMPLE_RATE, num_motion_frames, read_audio, resample
+from diffspeaker3d.data.guidance import guide_controls, guiding_phones
 from diffspeaker3d.diffusion import (
     NoiseSchedule,
     SamplingOptions,
@@ -88,7 +89,8 @@ class SpeechAnimator:
 
     @torch.inference_mode()
     def __call__(
-        self, audio: Audio, *, style: Style = None, template: str | None = None, seed: int = 0, steps: int | None = None, fps: float | None = None
+        self, audio: Audio, *, style: Style = None, template: str | None = None, seed: int = 0, steps: int | None = None, fps: float | None = None,
+        text: str | Path | None = None,
     ) -> Animation:
         """Animate one utterance.
 
@@ -99,10 +101,14 @@ class SpeechAnimator:
             seed: decides what the sound does not.
             steps: DDIM steps; None is the checkpoint's own.
             fps: output frames per second; None is the model's own. Other rates interpolate.
+            text: what is said (English), a .txt file that holds it, or "auto": its phones then guide the lips (extra `align`).
 
         Raises:
-            InputError: unusable sound (too short, empty, broken), unknown style or template.
+            InputError: unusable sound (too short, empty, broken), unknown style or template, text that is not what is
+                said or that meets a model of bare vertices.
         """
+        if text is not None and not isinstance(self.model.motion, ControlMotion):
+            raise InputError("text: guides blendshape controls only, this checkpoint moves bare vertices; leave text out, or use the default checkpoint")
         self.options(style, template, seed, steps, fps)
         # 1. waveform, at 16 kHz for the model and at its own rate for the outputs
         sound, rate = _mono(audio)
@@ -110,15 +116,18 @@ class SpeechAnimator:
         num_frames = num_motion_frames(len(waveform), SAMPLE_RATE, self.model.fps)
         if num_frames < 1:
             raise InputError(f"{_name(audio)}: {len(sound) / rate:.4f} s is less than one motion frame ({1 / self.model.fps:.4f} s); give more sound")
+        phones = None if text is None else guiding_phones(waveform, text)
         # 2. audio features, one row per motion frame
         features = self._encode(torch.from_numpy(waveform), num_frames)
         # 3. motion state by DDIM
         state = self._sample(features, torch.tensor([self.style_vector(style)]), seed, steps)
         # 4. motion in the face's own units, + template
         motion = self.model.motion.decode(state)[0].cpu().numpy()
+        if phones is not None and isinstance(self.model.motion, ControlMotion):
+            motion = guide_controls(motion, phones, self.model.fps, self.model.motion.names)
         rest = {
             "waveform": sound, "sample_rate": rate,
-            "provenance": {**self.config["provenance"], "seed": seed, "style": style, "steps": steps, "audio": _name(audio)},
+            "provenance": {**self.config["provenance"], "seed": seed, "style": style, "steps": steps, "audio": _name(audio), **({} if text is None else {"text": str(text)})},
         }  # fmt: skip
         return self._animation(motion, fps, self.topology.template(template), rest)
 

@@ -1,0 +1,123 @@
+"""A transcript guides the lips: p b m seal, f v touch the teeth, open vowels part, over the model's own motion.
+
+Sound alone leaves some closures to chance (m and b are nearly as loud as vowels); phones with times do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from diffspeaker3d.arkit import CONTROL_NAMES
+from diffspeaker3d.data.synthetic.phones import Phone, Segment, segments
+from diffspeaker3d.data.synthetic.targets import OPEN_VOWELS, SEAL
+from diffspeaker3d.errors import InputError
+
+RAMP_SECONDS = 0.035  # into and out of what the phones demand
+SEALED_JAW = 0.20  # the most a jaw is dropped behind sealed lips
+TEETH_ROLL, TEETH_JAW, TEETH_CLOSURE = 0.76, 0.10, 0.60  # lower lip at the upper teeth; more closure would be a p
+OPEN_CLOSURE = -0.05
+AUTO = "auto"
+_CHANNELS = ("mouthClose", "jawOpen", "mouthRollLower")
+
+
+def guide_controls(
+    controls: np.ndarray, phones: Sequence[Phone], fps: float, names: tuple[str, ...] = CONTROL_NAMES
+) -> np.ndarray:
+    """Controls in which the lips do what the phones demand; whatever the phones leave free is the model's own.
+
+    Each demand is a bound c* on a channel c, approached as c + w (c* - c) where c violates it, w rising and falling over
+    RAMP_SECONDS around the phone. The vowels come first, the closures last: where both claim a frame, lips are closed.
+
+    Args:
+        controls (array (T, K)): the model's motion.
+        phones: what is said and when, in seconds from the first frame.
+        fps: motion frames per second; frame i shows the instant i / fps.
+        names: the K names; a control that is not among them is left out.
+
+    Returns:
+        array (T, K) float32: guided controls; the same numbers where nothing is demanded.
+    """
+    guided = np.array(controls, np.float32)
+    lips = {name: guided[:, names.index(name)] for name in _CHANNELS if name in names}  # views: written through
+    spoken = segments(phones)
+    times = np.arange(len(guided)) / fps
+    for segment in spoken:
+        if segment.viseme in OPEN_VOWELS:
+            _at_most(lips, "mouthClose", OPEN_CLOSURE, _inside(times, segment))
+    lengths = [np.inf, *(s.end - s.start for s in spoken), np.inf]
+    for segment, before, after in zip(spoken, lengths[:-2], lengths[2:], strict=True):
+        if segment.viseme in ("FF", "PP"):
+            held = _around(times, segment, fps, min(RAMP_SECONDS, 0.5 * before), min(RAMP_SECONDS, 0.5 * after))
+            (_touch_teeth if segment.viseme == "FF" else _seal)(lips, held)
+    return guided
+
+
+def guiding_phones(waveform: np.ndarray, text: str | Path) -> list[Phone]:
+    """Phones of a recording (N,) at 16 kHz from what the user gives as `text`.
+
+    Args:
+        waveform: the recording.
+        text: the transcript, the path of a .txt file that holds it, or "auto": what the recogniser hears.
+
+    Raises:
+        InputError: no such file, no pocketsphinx, or the text is not what is said.
+    """
+    from diffspeaker3d.data.alignment import align, transcribe
+
+    said = read_transcript(text)
+    return align(waveform, transcribe(waveform) if said == AUTO else said).phones
+
+
+def read_transcript(text: str | Path) -> str:
+    """The transcript itself, or "auto": the content of a path that ends in .txt, anything else as it is."""
+    if not isinstance(text, Path) and not text.strip().lower().endswith(".txt"):
+        return text
+    path = Path(text).expanduser()
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"text={path}: not UTF-8 text; save the transcript as plain text in UTF-8") from error
+    except OSError as error:
+        raise InputError(f"text={path}: cannot be read ({error.strerror}); check the path, or give the words themselves") from error
+
+
+def _seal(lips: dict[str, np.ndarray], held: np.ndarray) -> None:
+    _at_least(lips, "mouthClose", SEAL, held)
+    _at_most(lips, "jawOpen", SEALED_JAW, held)
+
+
+def _touch_teeth(lips: dict[str, np.ndarray], held: np.ndarray) -> None:
+    _at_least(lips, "mouthRollLower", TEETH_ROLL, held)
+    _at_most(lips, "jawOpen", TEETH_JAW, held)
+    _at_most(lips, "mouthClose", TEETH_CLOSURE, held)
+
+
+def _at_least(lips: dict[str, np.ndarray], name: str, bound: float, weight: np.ndarray) -> None:
+    if name in lips:
+        lips[name] += weight * np.maximum(bound - lips[name], 0.0)
+
+
+def _at_most(lips: dict[str, np.ndarray], name: str, bound: float, weight: np.ndarray) -> None:
+    if name in lips:
+        lips[name] -= weight * np.maximum(lips[name] - bound, 0.0)
+
+
+def _around(times: np.ndarray, segment: Segment, fps: float, attack: float, decay: float) -> np.ndarray:
+    """Weight (T,): 1 during the segment and at the frame nearest to its middle, a smooth ramp on either side."""
+    nearest = round(0.5 * (segment.start + segment.end) * fps) / fps
+    start, end = min(segment.start, nearest), max(segment.end, nearest)
+    return _smooth(np.minimum((times - start) / max(attack, 1e-3), (end - times) / max(decay, 1e-3)) + 1.0)
+
+
+def _inside(times: np.ndarray, segment: Segment) -> np.ndarray:
+    """Weight (T,): 0 at the edges of the segment, a smooth rise to 1 inside: the vowel leaves its neighbours alone."""
+    ramp = min(RAMP_SECONDS, 0.5 * (segment.end - segment.start))
+    return _smooth(np.minimum(times - segment.start, segment.end - times) / max(ramp, 1e-3))
+
+
+def _smooth(ramp: np.ndarray) -> np.ndarray:
+    ramp = np.clip(ramp, 0.0, 1.0)
+    return (ramp * ramp * (3.0 - 2.0 * ramp)).astype(np.float32)
