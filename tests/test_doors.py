@@ -54,8 +54,9 @@ def test_training_leaves_a_checkpoint_and_goes_on_where_it_stopped(world):
 
 def test_evaluate_scores_model_and_baselines(world):
     folder, data = world
-    said = door("evaluate", f"checkpoint={folder}/run/checkpoint", *data, "split=train", "limit=3", "samples=2", "baselines=[mean_face,ridge]", "out=m.json", cwd=folder)
-    result = json.loads((folder / "m.json").read_text())
+    said = door("evaluate", f"checkpoint={folder}/run/checkpoint", *data, "split=train", "limit=3", "seeds=[0,10]", "baselines=[mean_face,ridge]", "worst=1", "renderer=numpy", "out=scores", cwd=folder)
+    assert {p.name for p in (folder / "scores").iterdir()} == {"report.html", "metrics.json", "clips.csv", "worst-1.png"}
+    result = json.loads((folder / "scores" / "metrics.json").read_text())
     assert set(result["models"]) == {"model", "mean_face", "ridge"} and result["clips"] == 3
     for scores in result["models"].values():
         assert scores["lve"] > 0 and 0 <= scores.get("closure_recall", 0) <= 1

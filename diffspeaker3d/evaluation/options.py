@@ -1,0 +1,54 @@
+"""What is asked of an evaluation, checked before any work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diffspeaker3d.errors import InputError
+from diffspeaker3d.evaluation.conditions import CLEAN, parse_condition
+
+STYLES = ("all", "own")
+BASELINES = ("mean_face", "nearest_neighbour", "ridge")
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """Attributes:
+        split: which clips.
+        limit: at most so many clips, drawn evenly; None is all.
+        seeds: one whole evaluation each; two or more give confidence intervals, diversity and coverage error.
+        styles: for speakers that training has not seen: `all` tries every training style in turn, as the papers do,
+            `own` takes the corpus' own style vector (the mean of all). Speakers with a style of their own keep it.
+        steps: DDIM steps; None is the checkpoint's own.
+        baselines: names of BASELINES to score beside the model.
+        conditions: changes of the sound to try besides `clean`; see `conditions.py`.
+        worst: how many of the worst clips to keep for pictures.
+    """
+
+    split: str = "test"
+    limit: int | None = None
+    seeds: tuple[int, ...] = (0,)
+    styles: str = "all"
+    steps: int | None = None
+    baselines: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = (CLEAN,)
+    worst: int = 3
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise InputError(f"seeds={list(self.seeds)}: give one or more different whole numbers")
+        if self.styles not in STYLES:
+            raise InputError(f"styles={self.styles}: unknown; known: {', '.join(STYLES)}")
+        if unknown := [name for name in self.baselines if name not in BASELINES]:
+            raise InputError(f"baselines: unknown {', '.join(unknown)}; known: {', '.join(BASELINES)}")
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"limit={self.limit}: must be at least 1, or null for all clips")
+        if self.worst < 0:
+            raise InputError(f"worst={self.worst}: must be 0 or more")
+        for name in self.conditions:
+            parse_condition(name)
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The conditions other than clean, each once."""
+        return tuple(dict.fromkeys(name for name in self.conditions if name != CLEAN))
