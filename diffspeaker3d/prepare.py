@@ -19,9 +19,11 @@ def main(cfg: DictConfig) -> None:
     if cfg.checkpoint is not None:
         _convert(cfg)
     elif cfg.get("dataset") is None:
-        raise InputError("dataset: is needed; known: vocaset, biwi, folder, synthetic; or checkpoint=FILE converts official weights")
+        raise InputError("dataset: is needed; known: vocaset, biwi, folder, speech, synthetic; or checkpoint=FILE converts official weights")
     elif cfg.dataset.name == "synthetic":
         _synthesise(cfg)
+    elif cfg.dataset.name == "speech":
+        _align(cfg)
     else:
         _prepare(cfg)
 
@@ -65,6 +67,19 @@ def _synthesise(cfg: DictConfig) -> None:
     root = Path(cfg.root or dataset.root)
     corpus = build_corpus(root, num_clips=dataset.num_clips, seed=dataset.seed, engines=engines, fps=cfg.fps or dataset.fps)
     log.info("%s: %d clips", root, len(corpus.clips))
+
+
+def _align(cfg: DictConfig) -> None:
+    """Transcribed recordings into a corpus, by forced alignment and articulation."""
+    from diffspeaker3d.data.prepared import open_speech
+
+    raw, root = cfg.raw or cfg.dataset.raw, cfg.root or cfg.dataset.root
+    if raw is None:
+        raise InputError("raw: is needed; give raw=DIR, the folder that holds the recordings and their transcripts")
+    corpus = open_speech(cfg.dataset, raw, root, float(cfg.fps or cfg.dataset.fps))
+    for name, reason in list(corpus.skipped.items())[:10]:
+        log.warning("left out: %s: %s", name, reason)
+    log.info("%s: %d clips, ready for: python -m diffspeaker3d.train dataset=speech dataset.root=%s", root, len(corpus.clips), root)
 
 
 def _convert(cfg: DictConfig) -> None:
