@@ -48,22 +48,25 @@ class ClipDataset(Dataset[dict]):
         seed: of crops and augmentation.
         augment: changes the waveform; motion and labels follow its time scale.
         label: makes frame labels from phone times, where the corpus has them.
+        features: where a clip's audio features (T, D_a) lie, computed once from the whole clip; not with `augment`.
 
     Raises:
-        InputError: the corpus has no clip in these splits.
+        InputError: the corpus has no clip in these splits, or features are to go with changed sound.
     """
 
     def __init__(
         self, corpus: Corpus, splits: Sequence[str], *, crop_seconds: float | None = None, seed: int = 0,
-        augment: Augment | None = None, label: Label | None = None,
+        augment: Augment | None = None, label: Label | None = None, features: Callable[[ClipRecord], Path] | None = None,
     ) -> None:  # fmt: skip
+        if augment is not None and features is not None:
+            raise InputError("features on disk are of the sound as it is: use them without augmentation")
         self.corpus = corpus
         self.clips = corpus.split(*splits)
         if not self.clips:
             known = ", ".join(sorted({clip.split for clip in corpus.clips})) or "none"
             raise InputError(f"{corpus.root}: no clip in split {'+'.join(splits)}; splits with clips: {known}")
         self.crop_frames = None if crop_seconds is None else max(1, round(crop_seconds * corpus.fps))
-        self.seed, self.augment, self.label = seed, augment, label
+        self.seed, self.augment, self.label, self.features = seed, augment, label, features
         self.styles = style_matrix(corpus, self.clips)
         self.subjects = tuple(dict.fromkeys(clip.subject for clip in corpus.clips))
         """Who `template_index` counts: every subject of the corpus in manifest order, the same for every split."""
@@ -87,10 +90,13 @@ class ClipDataset(Dataset[dict]):
         viseme = self._viseme(clip, start, stop)
         if self.augment is not None:
             waveform, motion, viseme = self._augmented(waveform, motion, viseme, rng)
-        return {
+        item = {
             "waveform": waveform, "motion": motion, "style": self.styles[index], "viseme": viseme,
             "template_index": self.subjects.index(clip.subject), "subject": clip.subject, "clip": clip.id,
         }  # fmt: skip
+        if self.features is not None:
+            item["audio_features"] = np.load(self.features(clip), mmap_mode="r", allow_pickle=False)[start:stop].astype(np.float32)
+        return item
 
     def _crop(self, clip: ClipRecord, rng: np.random.Generator) -> tuple[int, int]:
         """First and last (exclusive) motion frame of the piece."""
@@ -168,7 +174,7 @@ def collate(items: Sequence[dict]) -> dict:
         dict: `waveform` (B, N) float32 at 16 kHz, `num_samples` (B,), `motion` (B, T, D) float32 (displacements from the
         subject's template in the topology's unit, or controls), `num_frames` (B,), `frame_mask` (B, T) bool, True = real,
         `style` (B, S) float32, `template_index` (B,), `viseme` (B, T) int64 (NO_LABEL where nothing is known; absent
-        when no clip has phones), and the lists `subject` and `clip`.
+        when no clip has phones), `audio_features` (B, T, D_a) if they come from disk, and the lists `subject` and `clip`.
     """
     num_samples = torch.tensor([len(item["waveform"]) for item in items])
     num_frames = torch.tensor([len(item["motion"]) for item in items])
@@ -184,6 +190,8 @@ def collate(items: Sequence[dict]) -> dict:
         "subject": [item["subject"] for item in items],
         "clip": [item["clip"] for item in items],
     }
+    if "audio_features" in items[0]:
+        batch["audio_features"] = _padded([item["audio_features"] for item in items], longest, 0.0)
     if any(item["viseme"] is not None for item in items):
         unknown = np.full(longest, NO_LABEL)
         labels = [unknown if item["viseme"] is None else item["viseme"] for item in items]

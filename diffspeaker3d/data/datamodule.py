@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch.distributed
@@ -9,7 +10,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from diffspeaker3d.data.clips import Augment, ClipDataset, collate
-from diffspeaker3d.data.corpus import Corpus
+from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.data.sampler import ResumableBatchSampler, ResumableLoader
 from diffspeaker3d.data.synthetic.phones import viseme_frames
 from diffspeaker3d.errors import InputError
@@ -26,6 +27,7 @@ class ClipDataModule(LightningDataModule):
         seed: of order, crops and augmentation.
         augment: changes training waveforms, see `data.clips.Augment`.
         pin_memory: for training on a GPU.
+        features: where the audio features of a clip lie, see `data.clips.ClipDataset`.
 
     Raises:
         InputError: no corpus there, or nothing to train on.
@@ -33,16 +35,17 @@ class ClipDataModule(LightningDataModule):
 
     def __init__(
         self, root: str | Path, batch_size: int = 8, crop_seconds: float | None = None, num_workers: int = 0,
-        seed: int = 0, augment: Augment | None = None, pin_memory: bool = False,
+        seed: int = 0, augment: Augment | None = None, pin_memory: bool = False, features: Callable[[ClipRecord], Path] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         if batch_size < 1:
             raise InputError(f"batch_size: must be at least 1, got {batch_size}")
         self.corpus = Corpus.load(root)
         self.batch_size, self.num_workers, self.seed, self.pin_memory = batch_size, num_workers, seed, pin_memory
+        self.features = features
         self.train_clips = ClipDataset(
-            self.corpus, ("train",), crop_seconds=crop_seconds, seed=seed, augment=augment, label=viseme_frames
-        )
+            self.corpus, ("train",), crop_seconds=crop_seconds, seed=seed, augment=augment, label=viseme_frames, features=features,
+        )  # fmt: skip
 
     def train_dataloader(self) -> ResumableLoader:
         rank, world_size = 0, 1
@@ -59,5 +62,5 @@ class ClipDataModule(LightningDataModule):
 
     def whole_clips(self, split: str) -> DataLoader:
         """Uncropped, unaugmented clips of one split, in manifest order, one per batch: no metric sees padding."""
-        clips = ClipDataset(self.corpus, (split,), label=viseme_frames)
+        clips = ClipDataset(self.corpus, (split,), label=viseme_frames, features=self.features)
         return DataLoader(clips, batch_size=1, collate_fn=collate, num_workers=self.num_workers, pin_memory=self.pin_memory)

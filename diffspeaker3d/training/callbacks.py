@@ -1,94 +1,68 @@
-"""What watches a training run: checkpoints that survive anything, a stop at the first non-finite loss, a clip to look at."""
+"""What watches a training run: a stop at the first non-finite loss, exports on the way, a line of progress."""
 
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from diffspeaker3d.errors import InputError
+from diffspeaker3d.training.state import EveryNSteps
 
 log = logging.getLogger(__name__)
 
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
-
-
-class LastCheckpoint(Callback):
-    """Keeps the newest and the second newest training state, each whole: written beside, then renamed.
-
-    Args:
-        folder: where they lie.
-        every_n_steps: how often; the end of training writes too.
-    """
-
-    def __init__(self, folder: str | Path, every_n_steps: int) -> None:
-        self.folder = Path(folder)
-        self.every_n_steps = every_n_steps
-
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
-        if trainer.global_step and trainer.global_step % self.every_n_steps == 0:
-            self.write(trainer)
-
-    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        if not trainer.interrupted:
-            self.write(trainer)
-
-    def write(self, trainer: Trainer) -> None:
-        """Every rank takes part (a sharded strategy gathers); the first one puts the finished file in its place.
-
-        Killed between the two renames, the run still has `previous.ckpt`.
-        """
-        partial = self.folder / f".writing-{LAST}"
-        trainer.save_checkpoint(partial)
-        if trainer.is_global_zero:
-            last = self.folder / LAST
-            if last.is_file():
-                last.replace(self.folder / PREVIOUS)
-            partial.replace(last)
-
-
-def newest_state(folder: str | Path) -> Path | None:
-    """The newest readable training state in a run's folder, or None: a damaged one is named and passed over."""
-    for name in (LAST, PREVIOUS):
-        path = Path(folder) / name
-        if path.is_file():
-            try:
-                torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            except (RuntimeError, OSError, ValueError, EOFError) as error:
-                log.warning("%s: cannot be read (%s), trying the one before", path, error)
-                continue
-            return path
-    return None
+NAMED_CLIPS = 4  # an error names at most so many
 
 
 class StopAtNonFiniteLoss(Callback):
-    """A NaN never reaches a checkpoint: training stops with the step and the clips that made it."""
+    """A NaN changes no weight and reaches no checkpoint: training stops before its gradient, naming step and clips."""
 
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, *_: Any) -> None:
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        if loss is not None and not torch.isfinite(loss).all():
-            clips = ", ".join(batch["clip"][:4])
-            raise InputError(f"the loss is {float(loss)} at step {trainer.global_step} (clips {clips}); the last good checkpoint is kept: lower the rate or check those clips")
+    def __init__(self) -> None:
+        self.batch: dict[str, Any] = {}
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_index: int) -> None:
+        self.batch = batch
+
+    def on_before_backward(self, trainer: Trainer, module: LightningModule, loss: torch.Tensor) -> None:
+        finite = bool(torch.isfinite(loss).all())
+        if trainer.strategy.reduce_boolean_decision(finite, all=True):
+            return
+        if finite:
+            raise InputError(f"stopped at step {trainer.global_step}: the loss of another process is not finite, see its message")
+        where = f"the loss is {float(loss.detach())} at step {trainer.global_step}"
+        broken = broken_clips(self.batch)
+        if broken:
+            raise InputError(f"{where}: motion or sound of clip {', '.join(broken)} is not finite; the last good state is kept: prepare the corpus again, or take the clip out")
+        clips = ", ".join(self.batch["clip"][:NAMED_CLIPS])
+        raise InputError(f"{where} (clips {clips}); the last good state is kept: lower optimizer.lr or look at those clips")
 
 
-class Export(Callback):
-    """Writes the averaged model as a checkpoint folder now and then, so that a run can be tried while it goes on."""
+def broken_clips(batch: dict[str, Any]) -> list[str]:
+    """Ids of the batch's clips that hold a number that is not finite."""
+    fine = batch["motion"].isfinite().flatten(1).all(1) & batch["waveform"].isfinite().all(1)
+    return [clip for clip, good in zip(batch["clip"], fine.tolist(), strict=True) if not good]
+
+
+class Export(EveryNSteps):
+    """Writes the averaged model as a checkpoint folder now and then, so that a run can be tried while it goes on.
+
+    Args:
+        write: writes it.
+        every_n_steps: how often.
+    """
 
     def __init__(self, write: Callable[[LightningModule], None], every_n_steps: int) -> None:
+        super().__init__(every_n_steps)
         self.write = write
-        self.every_n_steps = every_n_steps
 
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
-        if trainer.is_global_zero and trainer.global_step and trainer.global_step % self.every_n_steps == 0:
-            self.write(module)
-
-    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        if trainer.is_global_zero and not trainer.interrupted:
+    def act(self, trainer: Trainer, module: LightningModule) -> None:
+        if trainer.is_global_zero:
             self.write(module)
 
 
@@ -110,3 +84,19 @@ class Progress(Callback):
             losses = "  ".join(f"{k.removeprefix('train/')} {float(v):.4g}" for k, v in sorted(trainer.callback_metrics.items()) if k.startswith("train/"))
             log.info("step %d/%s  %s  %.2f steps/s", step, trainer.max_steps, losses, rate)
             self.since = (step, now)
+
+
+@contextmanager
+def plain_worker_errors() -> Iterator[None]:
+    """What a reading process died of, in one line."""
+    try:
+        yield
+    except InputError as error:  # raised in a worker, it arrives as that worker's whole traceback
+        if not str(error).startswith("Caught InputError in DataLoader worker"):
+            raise
+        raise InputError(str(error).strip().splitlines()[-1].partition(": ")[2]) from error
+    except RuntimeError as error:
+        died = re.search(r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\)[^\n]*", str(error))
+        if died is None:
+            raise
+        raise InputError(f"{died[0].rstrip('. ')}; the last good state is kept: start again, with more memory or fewer data.num_workers") from error

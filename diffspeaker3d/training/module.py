@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
+import torch.distributed
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from diffspeaker3d.diffusion import NoiseSchedule, SamplingOptions, ddim_sample, initial_noise
+from diffspeaker3d.errors import InputError
 from diffspeaker3d.losses import ControlLoss, VertexLoss
 from diffspeaker3d.models import DiffSpeaker
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 MakeRate = Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]
 _STEP_STRIDE = 1_000_003  # distinct random streams for (seed, step)
+_RANKS = 64  # and rank
+TIMESTEPS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "rising": torch.sqrt,  # density rising with t: at low noise the answer stands in x_t, and speech teaches nothing
+    "uniform": torch.Tensor.clone,  # the paper's
+    "last": torch.ones_like,  # pure noise only: regression in one step (ablation)
+}
+"""Name -> from a uniform share (B,) in [0, 1) to the share of `num_timesteps`."""
 
 
 class SpeechTraining(LightningModule):
     """Learns x_start from noisy motion and speech, and keeps an exponential moving average of the weights.
 
     All randomness of a step (timesteps, noise, dropout, warps) follows from (seed, step, rank), so a resumed run
-    continues bit for bit.
+    continues bit for bit. Timesteps and noise are those of the global batch, each rank taking its part, so that n
+    processes with batch B learn what one with batch n * B learns (exactly: clips of one length, no dropout).
 
     Args:
         model: what is trained.
@@ -36,17 +46,26 @@ class SpeechTraining(LightningModule):
         ema_decay: of the average that is validated and exported.
         steps: DDIM steps of validation.
         seed: of everything random here.
+        timesteps: a name of `TIMESTEPS`, how noise levels are drawn.
+
+    Raises:
+        InputError: unknown `timesteps`.
     """
 
     def __init__(
         self, model: DiffSpeaker, schedule: NoiseSchedule, losses: ControlLoss | VertexLoss, optimizer: MakeOptimizer,
         rate: MakeRate | None = None, draws: int = 1, ema_decay: float = 0.999, steps: int = 10, seed: int = 0,
+        timesteps: str = "rising",
     ) -> None:  # fmt: skip
         super().__init__()
+        if timesteps not in TIMESTEPS:
+            raise InputError(f"timesteps={timesteps}: known: {', '.join(TIMESTEPS)}")
         self.model, self.schedule, self.losses = model, schedule, losses
-        self.average = AveragedModel(model, avg_fn=functools.partial(moving_average, ema_decay))
+        self.average = AveragedModel(model, avg_fn=functools.partial(moving_average, ema_decay)).requires_grad_(False)
         self.make_optimizer, self.make_rate = optimizer, rate
         self.draws, self.steps, self.seed = draws, steps, seed
+        self.timestep_of = TIMESTEPS[timesteps]
+        self.step_seed = 0
 
     @property
     def averaged(self) -> DiffSpeaker:
@@ -56,21 +75,22 @@ class SpeechTraining(LightningModule):
         return module
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> Tensor:
-        torch.manual_seed((self.seed * _STEP_STRIDE + self.global_step) * 64 + self.global_rank)
+        micro_batch = batch_index % self.trainer.accumulate_grad_batches
+        self.step_seed = (self.seed * _STEP_STRIDE + self.global_step) * _RANKS + (micro_batch << 48)
+        torch.manual_seed(self.step_seed + self.global_rank)
         terms = self.terms(self.model, batch)
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, batch_size=len(batch["clip"]))
         return terms["loss"]
 
     def terms(self, model: DiffSpeaker, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Loss terms of one batch at `draws` random noise levels per clip."""
-        features = model.audio_encoder(batch["waveform"], batch["num_samples"], batch["num_frames"])
+        features = audio_features(model, batch)
         x_start, mask, style, heard = (
             tensor.repeat_interleave(self.draws, 0)
             for tensor in (model.motion.encode(batch["motion"]), batch["frame_mask"], batch["style"], features)
         )
-        # Density rising with t: at low noise the answer stands in x_t, and speech teaches nothing.
-        timestep = (torch.rand(len(x_start), device=self.device).sqrt() * self.schedule.num_timesteps).long()
-        x_t = self.schedule.add_noise(x_start, torch.randn_like(x_start), timestep)
+        timestep, noise = self.draw(x_start)
+        x_t = self.schedule.add_noise(x_start, noise, timestep)
         output = model.denoiser(x_t, timestep, heard, style, mask)
         prediction = self.schedule.x_start(output, x_t, timestep)
         if isinstance(self.losses, VertexLoss):
@@ -81,8 +101,26 @@ class SpeechTraining(LightningModule):
         repeated = (tensor.repeat_interleave(self.draws, 0) for tensor in (logits, visemes))
         return self.losses(prediction, x_start, mask, model.motion, *repeated)
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        self.average.update_parameters(self.model)
+    def draw(self, x_start: Tensor) -> tuple[Tensor, Tensor]:
+        """Timesteps (B,) and noise (B, T, D) of this rank's states; with several ranks, its part of the global draw."""
+        world_size, generator = self.world_size, None
+        if world_size > 1:
+            generator = torch.Generator(self.device).manual_seed(self.step_seed)
+        share = torch.rand(len(x_start) * world_size, device=self.device, generator=generator).chunk(world_size)[self.global_rank]
+        for _ in range(self.global_rank + 1):  # one rank's noise at a time: memory does not grow with their number
+            noise = torch.randn(x_start.shape, dtype=x_start.dtype, device=self.device, generator=generator)
+        last = self.schedule.num_timesteps - 1
+        return self.timestep_of(share).mul(last + 1).long().clamp(max=last), noise
+
+    @property
+    def world_size(self) -> int:
+        """Processes that train together."""
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        return torch.distributed.get_world_size() if distributed else 1
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        self.average.update_parameters(self.model)  # here: a state that is saved after the step holds both
 
     def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
         """Full sampling with the averaged weights; the same seeds every time, so that epochs compare."""
@@ -94,7 +132,7 @@ class SpeechTraining(LightningModule):
 
     def sample(self, model: DiffSpeaker, batch: dict[str, Any], seed: int) -> Tensor:
         """Sampled motion state (B, T, D) for a batch."""
-        features = model.audio_encoder(batch["waveform"], batch["num_samples"], batch["num_frames"])
+        features = audio_features(model, batch)
         options = SamplingOptions(steps=self.steps)
         timesteps = self.schedule.timesteps(options.steps, options.spacing)
         space = model.denoiser.in_space("auto", model.denoiser.condition(features, batch["style"], batch["frame_mask"], timesteps))
@@ -107,6 +145,14 @@ class SpeechTraining(LightningModule):
         if self.make_rate is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.make_rate(optimizer), "interval": "step"}}
+
+
+def audio_features(model: DiffSpeaker, batch: dict[str, Any]) -> Tensor:
+    """Features (B, T, D_a): those that came with the batch (a frozen encoder's, from disk), or the encoder's."""
+    if "audio_features" in batch:
+        return batch["audio_features"]
+    features: Tensor = model.audio_encoder(batch["waveform"], batch["num_samples"], batch["num_frames"])
+    return features
 
 
 def moving_average(decay: float, average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:

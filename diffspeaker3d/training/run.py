@@ -7,39 +7,38 @@ import json
 import logging
 import math
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
 from diffspeaker3d import __version__
-from diffspeaker3d.arkit import CONTROL_NAMES
 from diffspeaker3d.data.augment import Augmentation
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.data.datamodule import ClipDataModule
 from diffspeaker3d.data.prepared import open_corpus
-from diffspeaker3d.data.statistics import motion_statistics
-from diffspeaker3d.data.synthetic import PRESETS, VISEMES
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
-from diffspeaker3d.models import DiffSpeaker, build, save_checkpoint
-from diffspeaker3d.training.callbacks import Export, LastCheckpoint, Progress, StopAtNonFiniteLoss, newest_state
+from diffspeaker3d.models import AudioEncoder, DiffSpeaker, save_checkpoint
+from diffspeaker3d.training.assemble import build_model
+from diffspeaker3d.training.callbacks import Export, Progress, StopAtNonFiniteLoss, plain_worker_errors
+from diffspeaker3d.training.features import FeatureFolder, is_frozen
 from diffspeaker3d.training.module import SpeechTraining
+from diffspeaker3d.training.preview import Preview
+from diffspeaker3d.training.state import DirectCheckpointIO, LastCheckpoint, newest_state
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint"  # the exported model, in the run's folder
-QUIETEST_SCALE = 0.02  # a control that hardly moves is not blown up to unit variance
 CALIBRATION_CLIPS = 64
 WARM_UP = 0.03
-# Controls that are learned as one group each: neighbours in CONTROL_NAMES, so that they are slices.
-CONTROL_GROUPS = {
-    "eyes": CONTROL_NAMES[:14], "mouth": CONTROL_NAMES[14:41], "brows_cheeks_nose": CONTROL_NAMES[41:51], "tongue": CONTROL_NAMES[51:],
-}  # fmt: skip
+FREE = ("out", "save_every", "export_every", "preview_every")  # what may change when a run goes on
 
 
 def train(cfg: DictConfig) -> Path:
@@ -56,26 +55,41 @@ def train(cfg: DictConfig) -> Path:
     out = Path(cfg.out)
     state = claim(out, cfg)
     corpus = open_corpus(cfg.dataset)
-    data = datamodule(cfg, corpus)
     config, model = build_model(cfg, corpus)
+    data = datamodule(cfg, corpus, model.audio_encoder)
     module = training_module(cfg, corpus, model, data)
-    export = functools.partial(write_checkpoint, folder=out / CHECKPOINT, config=config, half=cfg.half)
-    callbacks = [LastCheckpoint(out, cfg.save_every), StopAtNonFiniteLoss(), Export(export, cfg.export_every), Progress(cfg.trainer.log_every_n_steps)]
+    export = functools.partial(write_checkpoint, folder=out / CHECKPOINT, config=config, corpus=corpus, half=cfg.half)
     trainer = Trainer(
-        **dict(cfg.trainer), callbacks=callbacks, logger=loggers(out), default_root_dir=out, use_distributed_sampler=False,
+        **dict(cfg.trainer), callbacks=callbacks(cfg, corpus, export), logger=loggers(out), plugins=[DirectCheckpointIO()], default_root_dir=out, use_distributed_sampler=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
     log.info("%s: %d training clips, %.1f M parameters%s", corpus.name, len(data.train_clips), sum(p.numel() for p in model.parameters()) / 1e6, f", going on from {state}" if state else "")
-    trainer.fit(module, datamodule=data, ckpt_path=state, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        with plain_worker_errors():
+            trainer.fit(module, datamodule=data, ckpt_path=state, weights_only=True)
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from None
+    if trainer.is_global_zero:  # also when a run that was complete is started again: it may have been killed before this
+        export(module)
     log.info("%s: the trained checkpoint", out / CHECKPOINT)
     return out / CHECKPOINT
 
 
+def callbacks(cfg: DictConfig, corpus: Corpus, export: Callable[[LightningModule], None]) -> list[Callback]:
+    """What watches the run."""
+    out = Path(cfg.out)
+    found: list[Callback] = [
+        StopAtNonFiniteLoss(), LastCheckpoint(out, cfg.save_every), Export(export, cfg.export_every),
+        Progress(cfg.trainer.log_every_n_steps), Preview(out, corpus, cfg.preview_every),
+    ]  # fmt: skip
+    if cfg.early_stopping is not None:
+        found.append(EarlyStopping("val/loss", **cfg.early_stopping))
+    return found
+
+
 def claim(out: Path, cfg: DictConfig) -> Path | None:
     """Mark the folder as this run's, and find the state to go on from; another run's folder is refused."""
-    settings = json.dumps({k: v for k, v in OmegaConf.to_container(cfg, resolve=True).items() if k not in ("out", "save_every", "export_every")}, indent=1, sort_keys=True)  # type: ignore[union-attr]
+    settings = json.dumps({k: v for k, v in OmegaConf.to_container(cfg, resolve=True).items() if k not in FREE}, indent=1, sort_keys=True)  # type: ignore[union-attr]
     path = out / "run.json"
     if path.is_file() and path.read_text("utf-8") != settings:
         raise InputError(f"{out}: holds a run with other settings (run.json there); choose another out=, or remove it")
@@ -84,57 +98,42 @@ def claim(out: Path, cfg: DictConfig) -> Path | None:
     return newest_state(out)
 
 
-def datamodule(cfg: DictConfig, corpus: Corpus) -> ClipDataModule:
-    """Batches as configured."""
+def datamodule(cfg: DictConfig, corpus: Corpus, encoder: AudioEncoder) -> ClipDataModule:
+    """Batches as configured, with a frozen encoder's features from disk where that is possible.
+
+    Raises:
+        InputError: `data.cache_features` asks for what is not possible.
+    """
     augment = corpus.name == "synthetic" if cfg.data.augment == "auto" else bool(cfg.data.augment)
+    features = None
+    if cfg.data.cache_features is True and (augment or not is_frozen(encoder)):
+        raise InputError("data.cache_features=true: needs a frozen encoder (audio_encoder.trainable=none) and data.augment=false")
+    if cfg.data.cache_features and not augment and is_frozen(encoder):
+        features = FeatureFolder(corpus, encoder)
+        features.fill(("train", "val"), "cuda" if cfg.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available() else "cpu")
     return ClipDataModule(
-        corpus.root, batch_size=cfg.data.batch_size, crop_seconds=cfg.data.crop_seconds, num_workers=cfg.data.num_workers,
-        seed=cfg.seed, augment=Augmentation() if augment else None, pin_memory=cfg.trainer.accelerator == "gpu",
+        corpus.root, batch_size=cfg.data.batch_size, crop_seconds=cfg.data.crop_seconds, num_workers=cfg.data.num_workers, seed=cfg.seed,
+        augment=Augmentation() if augment else None, pin_memory=cfg.trainer.accelerator == "gpu", features=features,
     )  # fmt: skip
-
-
-def build_model(cfg: DictConfig, corpus: Corpus) -> tuple[dict[str, Any], DiffSpeaker]:
-    """The checkpoint configuration and a fresh model: sizes come from the corpus and from the encoder."""
-    encoder_node = OmegaConf.to_container(cfg.audio_encoder, resolve=True) | {"fps": corpus.fps}  # type: ignore[operator]
-    encoder = build(encoder_node)
-    motion_node = _motion_node(corpus)
-    motion = build(motion_node)
-    sizes = {"motion_dim": motion.dim, "audio_dim": encoder.width, "style_dim": len(corpus.styles), "period": round(corpus.fps)}
-    denoiser_node = OmegaConf.to_container(cfg.denoiser, resolve=True) | sizes  # type: ignore[operator]
-    has_phones = (corpus.root / "phones").is_dir()
-    num_visemes = (len(VISEMES) if has_phones else 0) if cfg.num_visemes == "auto" else int(cfg.num_visemes)
-    topology_hash = corpus.topology_hash if corpus.motion == "vertices" else ""  # controls drive any head that has the shapes
-    rest: dict[str, Any] = {"fps": corpus.fps, "style_names": list(corpus.styles), "topology": corpus.topology_name, "topology_hash": topology_hash, "num_visemes": num_visemes}
-    model = DiffSpeaker(encoder, build(denoiser_node), motion, **rest)
-    schedule = {k: v for k, v in OmegaConf.to_container(cfg.schedule, resolve=True).items() if k != "_target_"}  # type: ignore[union-attr]
-    config = {
-        "model": {"_target_": "diffspeaker3d.models.DiffSpeaker", "audio_encoder": encoder_node, "denoiser": denoiser_node, "motion": motion_node, **rest},
-        "schedule": schedule,
-        "sampling": {"steps": cfg.steps},
-        "styles": dict(PRESETS) if corpus.name == "synthetic" else {},
-        "provenance": {"name": cfg.name, "corpus": corpus.name, "seed": cfg.seed, "trained_with": __version__},
-    }
-    return config, model
-
-
-def _motion_node(corpus: Corpus) -> dict[str, Any]:
-    statistics = motion_statistics(corpus)
-    if corpus.motion == "vertices":
-        return {"_target_": "diffspeaker3d.models.VertexMotion", "num_vertices": corpus.topology.num_vertices, "scale": statistics.scale[0]}
-    scale = [max(s, QUIETEST_SCALE) for s in statistics.scale]
-    groups = {name: list(members) for name, members in CONTROL_GROUPS.items()}
-    return {"_target_": "diffspeaker3d.models.ControlMotion", "names": list(CONTROL_NAMES), "mean": statistics.mean, "scale": scale, "groups": groups}
 
 
 def training_module(cfg: DictConfig, corpus: Corpus, model: DiffSpeaker, data: ClipDataModule) -> SpeechTraining:
     """The Lightning module with calibrated losses."""
     losses = instantiate(cfg.loss)(topology=corpus.topology, num_groups=len(model.motion.groups))
-    clips = range(0, len(data.train_clips), max(len(data.train_clips) // CALIBRATION_CLIPS, 1))
-    losses.calibrate((model.motion.encode(torch.from_numpy(data.train_clips[i]["motion"])) for i in clips), model.motion)
+    clips = range(0, len(data.train_clips), max(len(data.train_clips) // CALIBRATION_CLIPS, 1)) if cfg.calibrate else ()
+    losses.calibrate((model.motion.encode(finite_motion(data.train_clips[i])) for i in clips), model.motion)
     return SpeechTraining(
         model, instantiate(cfg.schedule), losses, instantiate(cfg.optimizer), rate=rate_schedule(cfg.rate, cfg.trainer.max_steps),
-        draws=cfg.draws, ema_decay=cfg.ema_decay, steps=cfg.steps, seed=cfg.seed,
+        draws=cfg.draws, ema_decay=cfg.ema_decay, steps=cfg.steps, seed=cfg.seed, timesteps=cfg.timesteps,
     )  # fmt: skip
+
+
+def finite_motion(item: dict[str, Any]) -> torch.Tensor:
+    """The motion (T, D) of a clip, checked: one bad clip would spoil what every loss is divided by."""
+    motion = torch.from_numpy(item["motion"])
+    if not motion.isfinite().all():
+        raise InputError(f"clip {item['clip']}: its motion is not finite; prepare the corpus again, or take the clip out")
+    return motion
 
 
 def rate_schedule(name: str, max_steps: int) -> functools.partial | None:
@@ -151,12 +150,14 @@ def rate_schedule(name: str, max_steps: int) -> functools.partial | None:
     return functools.partial(torch.optim.lr_scheduler.LambdaLR, lr_lambda=factor)
 
 
-def write_checkpoint(module: LightningModule, folder: Path, config: dict[str, Any], half: bool) -> None:
+def write_checkpoint(module: LightningModule, folder: Path, config: dict[str, Any], corpus: Corpus, half: bool) -> None:
     """Export the averaged weights with a card that says what is known about them."""
     assert isinstance(module, SpeechTraining)
     provenance = config["provenance"] | {"steps": module.global_step}
     card = f"# {provenance['name']}\n\nTrained by diffspeaker3d {__version__}: `{json.dumps(provenance)}`\n"
     save_checkpoint(folder, module.averaged, config | {"provenance": provenance}, card, half=half)
+    if corpus.motion == "vertices":  # the head that goes with it; controls fit the package's own
+        corpus.topology.save(folder / "topology.npz")
 
 
 def loggers(out: Path) -> list[Logger]:
