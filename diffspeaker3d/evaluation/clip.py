@@ -114,14 +114,18 @@ def _closures(opening: np.ndarray, wanted: np.ndarray, corpus: Corpus, clip: Cli
 def measure_samples(samples: Sequence[dict[str, np.ndarray]], recorded: dict[str, np.ndarray]) -> Numbers:
     """What the seeds of one clip and style say together: `samples` hold the vertices (T, n, 3) of each region."""
     values: dict[str, float] = {}
-    for region, target in recorded.items():
+    for region in recorded:
         values[f"diversity_{region}"] = diversity([sample[region] for sample in samples])
-        values[f"own_spread_{region}"] = own_spread(target)
     if "lips" in recorded:
         errors = coverage_error([sample["lips"] for sample in samples], recorded["lips"], np.arange(recorded["lips"].shape[1]))
         values |= {"coverage_best": errors.best, "coverage_mean": errors.mean, "coverage_of_mean": errors.of_mean}
     count = len(next(iter(recorded.values()), ()))
     return {name: Measured(value, count) for name, value in values.items()}
+
+
+def measure_spread(recorded: dict[str, np.ndarray]) -> Numbers:
+    """How far the recording's own unrelated frames are apart, region by region."""
+    return {f"own_spread_{region}": Measured(own_spread(vertices), len(vertices)) for region, vertices in recorded.items()}
 
 
 def region_vertices(take: Take, truth: Animation) -> dict[str, np.ndarray]:

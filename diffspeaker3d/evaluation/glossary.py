@@ -13,7 +13,8 @@ class Metric:
         name: in metrics.json and clips.csv.
         title: for people.
         unit: "u" stands for the topology's unit.
-        good: `low`, `high`, `zero`, or `recorded`: as close as possible to the recording's own value.
+        good: `low`, `high`, `zero`, `recorded`: as close as possible to the recording's own value,
+            or nothing where a number is neither good nor bad by itself.
         meaning: one or two plain sentences.
         region: the vertices it looks at, if not all.
         pooling: `frames` weighs a clip by its length (or by what it counts), `clips` not at all, `median` over clips;
@@ -44,17 +45,17 @@ METRICS: tuple[Metric, ...] = (
     Metric("closed_in_silence", "Closed in silence", "share", "recorded", "How many frames of silence show closed lips."),
     Metric("jaw_correlation", "Jaw correlation", "-1 to 1", "high", "Correlation of the predicted and the recorded jawOpen weight over all frames.", "", "whole"),
     Metric("mouth_correlation", "Mouth correlation", "-1 to 1", "high", "The same, mean over all controls of jaw and mouth that move in the recording.", "", "whole"),
-    Metric("upper_correlation", "Upper-face correlation", "-1 to 1", "recorded", "The same for eyes, brows, cheeks and nose. Sound does not determine them: near 0 is no fault.", "", "whole"),
+    Metric("upper_correlation", "Upper-face correlation", "-1 to 1", "", "The same for eyes, brows, cheeks and nose. Sound does not determine them: near 0 is no fault.", "", "whole"),
     Metric("blinks_per_minute", "Blinks per minute", "1/min", "recorded", "How often both lids close beyond half (mean of eyeBlinkLeft and eyeBlinkRight)."),
     Metric("jitter", "Jitter", "u/s³", "recorded", "Mean jerk. Far above the recording: trembling; far below: over-smoothed."),
     Metric("frechet", "Fréchet distance", "", "low", "Distance between the crowds of predicted and recorded frames (16 principal coordinates and their speeds, in standard deviations, squared). 0: same poses, same speeds, as a crowd. Grows when there are few frames.", "", "whole"),
     Metric("coverage_best", "Coverage error, best seed", "u²", "low", "LVE of the seed that comes closest, chosen per clip.", "lips"),
     Metric("coverage_mean", "Coverage error, mean seed", "u²", "low", "LVE of a seed on average.", "lips"),
     Metric("coverage_of_mean", "Coverage error, mean face of the seeds", "u²", "low", "LVE of the mean of all seeds' faces.", "lips"),
-    Metric("diversity_lips", "Diversity of the lips", "u", "low", "Distance between two seeds, mean over pairs, frames and vertices. Sound determines the lips: little is right.", "lips"),
-    Metric("diversity_upper_face", "Diversity of the upper face", "u", "recorded", "The same for the upper face, which sound leaves free.", "upper_face"),
-    Metric("own_spread_lips", "Recorded spread of the lips", "u", "recorded", "Distance between recorded frames half a clip apart: how far frames differ that have nothing to do with each other.", "lips"),
-    Metric("own_spread_upper_face", "Recorded spread of the upper face", "u", "recorded", "The same for the upper face.", "upper_face"),
+    Metric("diversity_lips", "Diversity of the lips", "u", "", "Distance between two seeds, mean over pairs, frames and vertices. Sound determines the lips: little is right.", "lips"),
+    Metric("diversity_upper_face", "Diversity of the upper face", "u", "", "The same for the upper face, which sound leaves free.", "upper_face"),
+    Metric("own_spread_lips", "Recorded spread of the lips", "u", "", "Distance between recorded frames half a clip apart: how far frames differ that have nothing to do with each other.", "lips"),
+    Metric("own_spread_upper_face", "Recorded spread of the upper face", "u", "", "The same for the upper face.", "upper_face"),
     Metric("seed_share_lips", "Seed share of the lips", "ratio", "low", "Diversity over recorded spread: 0, all seeds agree; 1, seeds differ as unrelated frames do.", "lips", "whole"),
     Metric("seed_share_upper_face", "Seed share of the upper face", "ratio", "high", "The same for the upper face; near 0 means a face that does the same whatever the seed.", "upper_face", "whole"),
 )  # fmt: skip

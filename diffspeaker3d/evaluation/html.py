@@ -12,7 +12,7 @@ from diffspeaker3d.evaluation.glossary import BY_NAME, METRICS, Metric, unit_of
 from diffspeaker3d.evaluation.worst import Picture
 from diffspeaker3d.topology import METRES_PER_UNIT
 
-GOOD = {"low": "lower is better", "high": "higher is better", "zero": "best at 0", "recorded": "best near the recording"}
+GOOD = {"": "", "low": "lower is better", "high": "higher is better", "zero": "best at 0", "recorded": "best near the recording"}
 STYLE = """
 :root{--ink:#22262d;--soft:#6b7280;--line:#e3e5e9;--tint:#f6f7f9;--mark:#b4432f}
 *{box-sizing:border-box}
@@ -24,18 +24,24 @@ p{margin:.4rem 0 .8rem;max-width:46rem}
 .soft,small{color:var(--soft)}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
-th,td{padding:.42rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;vertical-align:top}
+th,td{padding:.42rem 0 .42rem 1.4rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;vertical-align:top}
 th:first-child,td:first-child{text-align:left;padding-left:0}
-thead th{font-weight:600;border-bottom:2px solid var(--ink);vertical-align:bottom}
+thead th{font-weight:600;white-space:normal;border-bottom:2px solid var(--ink);vertical-align:bottom}
 tbody tr:hover{background:var(--tint)}
 td small{display:block}
 td.best{font-weight:650}
+td.best .soft,td.best small{font-weight:400}
 td.text,td.text+td.text{white-space:normal;text-align:left}
 .facts{display:flex;flex-wrap:wrap;gap:.4rem 2.2rem;margin:1rem 0;padding:.9rem 1.1rem;background:var(--tint);border-radius:.5rem;font-size:.9rem}
 .facts b{display:block;font-weight:600}
 img{max-width:100%;height:auto;border:1px solid var(--line);border-radius:.4rem;display:block}
-.bar{display:inline-block;height:.6rem;background:#6d87a8;vertical-align:middle;border-radius:2px}
-.bar.less{background:var(--mark)}
+.bars{columns:2;column-gap:3rem;font-size:.85rem;font-variant-numeric:tabular-nums}
+.bars div{display:flex;align-items:center;gap:.6rem;padding:.12rem 0;break-inside:avoid}
+.bars span{flex:0 0 10.5rem}
+.bars b{flex:0 0 2.6rem;text-align:right;font-weight:400}
+.bars i{height:.55rem;background:#6d87a8;border-radius:2px}
+.bars i.less{background:var(--mark)}
+@media(max-width:48rem){.bars{columns:1}}
 @media print{body{max-width:none;padding:0}h2{break-after:avoid}figure{break-inside:avoid}}
 """
 
@@ -94,7 +100,7 @@ def _metrics_table(columns: Mapping[str, Mapping[str, float]], numbers: Mapping[
         if any(metric.name in column for column in columns.values()):
             best = _best(metric, numbers) if contest else None
             cells = [_cell(metric, column.get(metric.name), numbers["intervals"].get(key, {}).get(metric.name), key == best, numbers["unit"]) for key, column in columns.items()]
-            unit = " · ".join(filter(None, (escape(unit_of(metric, numbers["unit"])), GOOD[metric.good])))
+            unit = " · ".join(filter(None, (escape(_scale(metric, numbers["unit"])[1]), GOOD[metric.good])))
             rows.append([f"<td>{escape(metric.title)}<small>{unit}</small></td>", *cells])
     return _table(["", *map(escape, columns)], rows)
 
@@ -111,9 +117,30 @@ def _best(metric: Metric, numbers: Mapping[str, Any]) -> str | None:
 def _cell(metric: Metric, value: float | None, width: float | None, best: bool, unit: str) -> str:
     if value is None:
         return "<td></td>"
-    text = f"{value:.4g}" + ("" if width is None else f" <span class=soft>± {width:.2g}</span>")
-    root = f"<small>√ {_length(math.sqrt(value), unit)}</small>" if metric.unit == "u²" and metric.good == "low" and value >= 0 and metric.name != "fdd_absolute" else ""
+    factor, shown_unit = _scale(metric, unit)
+    text = _number(value * factor, shown_unit) + ("" if width is None else f" <span class=soft>± {_number(width * factor, shown_unit, 2)}</span>")
+    root = f"<small>√ {_length(math.sqrt(value), unit)}</small>" if metric.region == "lips" and metric.unit == "u²" else ""
     return f"<td{' class=best' if best else ''}>{text}{root}</td>"
+
+
+def _scale(metric: Metric, unit: str) -> tuple[float, str]:
+    """Factor and unit to show a metric in: millimetres for lengths where the topology's unit is known, percent for shares."""
+    own = unit_of(metric, unit)
+    if own == "share":
+        return 100.0, "%"
+    length, square = own.removesuffix("²"), own.endswith("²")
+    if length in METRES_PER_UNIT:
+        return (METRES_PER_UNIT[length] * 1000) ** (2 if square else 1), "mm²" if square else "mm"
+    return 1.0, own
+
+
+def _number(value: float, unit: str, digits: int = 3) -> str:
+    """So many digits; a power of ten where there would be too many zeros."""
+    if unit == "%":
+        return f"{value:.1f}"
+    text = f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:.0f}"
+    mantissa, _, exponent = text.partition("e")
+    return f"{mantissa}·10<sup>{int(exponent)}</sup>" if exponent else text
 
 
 def _section(title: str, note: str, columns: Mapping[str, Mapping[str, float]], numbers: Mapping[str, Any]) -> str:
@@ -125,13 +152,13 @@ def _conditions(numbers: Mapping[str, Any]) -> str:
         return ""
     clean = numbers["models"]["model"]
     shown = [name for name in ("lve", "mve", "mouth_opening_distance", "mtm_ms", "closure_recall") if name in clean]
-    rows = [["<td>clean</td>", "<td></td>", *(_cell(BY_NAME[name], clean[name], None, False, "") for name in shown)]]
+    rows = [["<td>clean</td>", "<td></td>", *(_cell(BY_NAME[name], clean[name], None, False, numbers["unit"]) for name in shown)]]
     for condition, found in numbers["conditions"].items():
         key = "lve_change" if "lve_change" in found else "mve_change"
         width = found.get(f"{key}_interval")
         change = f"{found[key]:+.1%}" + (f" <span class=soft>± {width:.1%}</span>" if width is not None else "") if key in found else ""
-        rows.append([f"<td>{escape(condition)}</td>", f"<td><b>{change}</b></td>", *(_cell(BY_NAME[name], found.get(name), None, False, "") for name in shown)])
-    units = [f"{escape(BY_NAME[name].title)}<br><small>{escape(unit_of(BY_NAME[name], numbers['unit']))}</small>" for name in shown]
+        rows.append([f"<td>{escape(condition)}</td>", f"<td><b>{change}</b></td>", *(_cell(BY_NAME[name], found.get(name), None, False, numbers["unit"]) for name in shown)])
+    units = [f"{escape(BY_NAME[name].title)}<br><small>{escape(_scale(BY_NAME[name], numbers['unit'])[1])}</small>" for name in shown]
     note = "The same clips, the sound changed: babble is a crowd of six other voices so many decibels below the speech; telephone keeps 300 to 3400 Hz; mp3 goes through an encoder and back; gain is in decibels and clips at full scale."
     return f"<h2>Worse sound</h2><p class=soft>{note}</p>" + _table(["condition", "change of the lip error" if "lve" in clean else "change of the error", *units], rows)
 
@@ -139,11 +166,11 @@ def _conditions(numbers: Mapping[str, Any]) -> str:
 def _controls(numbers: Mapping[str, Any]) -> str:
     if not numbers["controls"]:
         return ""
-    rows = []
+    bars = []
     for name, value in sorted(numbers["controls"].items(), key=lambda item: -item[1]):
-        bar = f'<span class="bar{" less" if value < 0 else ""}" style="width:{abs(value) * 16:.2f}rem"></span>'
-        rows.append([f"<td>{escape(name)}</td>", f"<td>{value:.2f}</td>", f'<td class="text" style="width:70%">{bar}</td>'])
-    return "<h2>Control by control</h2><p class=soft>Correlation of predicted and recorded weights over all frames, for controls that move in the recording. Red is negative.</p>" + _table(["control", "correlation", ""], rows)
+        bars.append(f'<div><span>{escape(name)}</span><b>{value:.2f}</b><i{" class=less" if value < 0 else ""} style="width:{abs(value) * 11:.2f}rem"></i></div>')
+    note = "Correlation of predicted and recorded weights over all frames, for controls that move in the recording. Red is negative."
+    return f"<h2>Control by control</h2><p class=soft>{note}</p><div class=bars>{''.join(bars)}</div>"
 
 
 def _worst(pictures: Sequence[Picture], numbers: Mapping[str, Any]) -> str:
@@ -168,7 +195,7 @@ def _glossary(numbers: Mapping[str, Any]) -> str:
             region = numbers["regions"].get(metric.region, "")
             where = f"<small>on {escape(region)}</small>" if region else ""
             rows.append([f"<td>{escape(metric.title)}<small>{escape(metric.name)}</small></td>", f'<td class="text">{escape(metric.meaning)}{where}</td>', f'<td class="text">{escape(unit_of(metric, numbers["unit"]))}</td>'])
-    return "<h2>What the numbers mean</h2>" + _table(["number", "meaning", "unit"], rows)
+    return f"<h2>What the numbers mean</h2><p class=soft>Names and units are those of metrics.json; the tables above show lengths in millimetres where the unit is known.</p>{_table(['number', 'meaning', 'unit'], rows)}"
 
 
 def _provenance(numbers: Mapping[str, Any]) -> str:

@@ -16,11 +16,20 @@ from diffspeaker3d.audio import load_audio
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.evaluation import predictors
-from diffspeaker3d.evaluation.clip import REGIONS, Numbers, Take, aligned, measure, measure_samples, region_vertices
+from diffspeaker3d.evaluation.clip import (
+    REGIONS,
+    Numbers,
+    Take,
+    aligned,
+    measure,
+    measure_samples,
+    measure_spread,
+    region_vertices,
+)
 from diffspeaker3d.evaluation.conditions import CLEAN, parse_condition
 from diffspeaker3d.evaluation.options import EvaluationOptions
 from diffspeaker3d.evaluation.predictors import Animator, Predict, Style
-from diffspeaker3d.evaluation.tally import Correlations, Crowd, Means, over_repeats
+from diffspeaker3d.evaluation.tally import Correlations, Crowd, Means, over_repeats, seed_shares
 from diffspeaker3d.metrics import MotionFeatures, describe_region
 
 CROWD_CLIPS = 60  # recordings that the features of the Fréchet distance are fitted on
@@ -99,7 +108,7 @@ class Evaluator:
                     together.add(measure_samples(samples, region_vertices(target, truth)))
             if name == "model" and condition == CLEAN:
                 alone = measure(target, target, truth, waveform, self.corpus, clip)
-                self.recorded.add({key: value for key, value in alone.items() if key in ALONE})
+                self.recorded.add({key: value for key, value in alone.items() if key in ALONE} | measure_spread(region_vertices(target, truth)))
         return repeats, together
 
     def _styles(self, clip: ClipRecord, name: str) -> list[tuple[Style, str]]:
@@ -152,8 +161,8 @@ def evaluate(animator: Animator, corpus: Corpus, options: EvaluationOptions | No
     clean = [repeat.summary() for repeat in repeats]
     means, widths = over_repeats(clean)
     numbers = _about(corpus, evaluator.clips, options)
-    numbers |= {"models": {"model": means | together.summary()}, "intervals": {"model": widths}}
-    numbers["recorded"] = evaluator.recorded.summary()
+    sampled, own = together.summary(), evaluator.recorded.summary()
+    numbers |= {"models": {"model": means | sampled | seed_shares(sampled, own)}, "intervals": {"model": widths}, "recorded": own}
     numbers["controls"] = over_repeats([repeat.correlations.by_control() for repeat in repeats])[0]
     for kind, parts in (("groups", evaluator.groups), ("styles", evaluator.styles)):
         numbers[kind] = {key: part.summary() for key, part in sorted(parts.items())} if len(parts) > 1 else {}

@@ -38,9 +38,6 @@ class Means:
     def summary(self) -> dict[str, float]:
         found = {name: total / weight for name, (total, weight) in self._sums.items() if weight > 0}
         found |= {name: float(np.median(list(values.elements()))) for name, values in self._values.items()}
-        for region in ("lips", "upper_face"):
-            if found.get(f"own_spread_{region}", 0.0) > 0:
-                found[f"seed_share_{region}"] = found[f"diversity_{region}"] / found[f"own_spread_{region}"]
         return found
 
 
@@ -100,6 +97,12 @@ class Crowd:
         if sum(map(len, self._predicted)) < 2:
             return {}
         return {"frechet": frechet_distance(*(np.concatenate(side).astype(np.float64) for side in (self._predicted, self._recorded)))}
+
+
+def seed_shares(together: Mapping[str, float], recorded: Mapping[str, float]) -> dict[str, float]:
+    """Diversity of the seeds over the recording's own spread, region by region; absent where nothing moves."""
+    regions = [name.removeprefix("diversity_") for name in together if name.startswith("diversity_")]
+    return {f"seed_share_{region}": together[f"diversity_{region}"] / recorded[f"own_spread_{region}"] for region in regions if recorded.get(f"own_spread_{region}", 0.0) > 0}
 
 
 def over_repeats(summaries: Sequence[Mapping[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
