@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ from torch import Tensor
 
 from diffspeaker3d import __version__
 from diffspeaker3d.animation import Animation
-from diffspeaker3d.arkit import close_lips
+from diffspeaker3d.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.audio import SAMPLE_RATE, num_motion_frames, read_audio, resample
-from diffspeaker3d.data.guidance import guide_controls, guiding_phones
+from diffspeaker3d.data.guidance import guide_controls, guiding_phones, seal_heard
+from diffspeaker3d.data.synthetic import MOTION_GROUPS, VISEMES, Manner, Phone, expressions
 from diffspeaker3d.diffusion import (
     NoiseSchedule,
     SamplingOptions,
@@ -123,6 +126,7 @@ class SpeechAnimator:
         state = self._sample(features, torch.tensor([self.style_vector(style)]), seed, steps)
         # 4. motion in the face's own units, + template
         motion = self.model.motion.decode(state)[0].cpu().numpy()
+        motion = self._finish(motion, features, style, zlib.crc32(waveform.tobytes(), seed & 0xFFFFFFFF))  # lines of one seed differ
         if phones is not None and isinstance(self.model.motion, ControlMotion):
             motion = guide_controls(motion, phones, self.model.fps, self.model.motion.names)
         rest = {
@@ -175,6 +179,25 @@ class SpeechAnimator:
         noise = initial_noise([(num_frames, self.model.motion.dim)], [seed]).to(features)
         return space.lift(sample(denoise, self.schedule, space.project(noise), options))
 
+    def _finish(self, motion: np.ndarray, features: Tensor, style: Style, chance: int) -> np.ndarray:
+        """Sampled controls (T, K) with what the checkpoint's configuration adds, told by the viseme head.
+
+        `seal: [low, high]` closes the lips where p, b, m is heard. `procedural: [lids, gaze]` gives those groups to the
+        process that made them in the training corpus, blinks drawn to the pauses that are heard.
+        """
+        logits = self.model.viseme_logits(features)
+        if logits is None or not isinstance(self.model.motion, ControlMotion):
+            return motion
+        heard, fps = logits[0].softmax(-1).cpu().numpy(), self.model.fps
+        if "seal" in self.config:
+            motion = seal_heard(motion, heard[:, VISEMES.index("PP")], *self.config["seal"], names=self.model.motion.names)
+        if groups := self.config.get("procedural"):
+            manner = Manner.from_style(self.style_vector(style))
+            lively = expressions(_runs(heard.argmax(-1), fps), len(motion) / fps, fps, manner, chance)
+            columns = [CONTROL_NAMES.index(name) for group in groups for name in MOTION_GROUPS[group]]
+            motion[:, columns] = lively[:, columns]
+        return motion
+
     def _animation(self, motion: np.ndarray, fps: float | None, template: np.ndarray, rest: dict[str, Any]) -> Animation:
         """Motion (T, D) in its own units, at the model's rate, to an animation at `fps`."""
         own = self.model.fps
@@ -186,6 +209,12 @@ class SpeechAnimator:
             return Animation.from_weights(weights, rate, self.topology, template, **rest)
         vertices = template + motion.reshape(len(motion), -1, 3)
         return Animation(vertices.astype(np.float32), rate, self.topology, template, **rest)
+
+
+def _runs(labels: np.ndarray, fps: float) -> list[Phone]:
+    """Runs of equal viseme labels (T,) as phones."""
+    edges = [0, *(np.flatnonzero(np.diff(labels)) + 1), len(labels)]
+    return [Phone(VISEMES[labels[a]], a / fps, b / fps) for a, b in pairwise(edges)]
 
 
 def set_threads(threads: int | None) -> None:

@@ -55,6 +55,25 @@ def guide_controls(
     return guided
 
 
+def seal_heard(controls: np.ndarray, bilabial: np.ndarray, low: float, high: float, names: tuple[str, ...] = CONTROL_NAMES) -> np.ndarray:
+    """Controls whose lips close where p, b or m is heard: the sampled closure is a mean over what might be said, and stops short.
+
+    Args:
+        controls (array (T, K)): the model's motion.
+        bilabial (array (T,)): probability of p, b, m in each frame, e.g. of the viseme head.
+        low, high: the closure is raised from 0 at `low` to a full seal at `high`.
+        names: the K names.
+
+    Returns:
+        array (T, K) float32: the same but for `mouthClose`, which never falls.
+    """
+    sealed = np.array(controls, np.float32)
+    heard = np.clip((bilabial - low) / (high - low), 0.0, 1.0) * SEAL
+    closure = names.index("mouthClose")
+    sealed[:, closure] = np.maximum(sealed[:, closure], heard)
+    return sealed
+
+
 def guiding_phones(waveform: np.ndarray, text: str | Path) -> list[Phone]:
     """Phones of a recording (N,) at 16 kHz from what the user gives as `text`.
 

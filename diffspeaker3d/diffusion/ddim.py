@@ -60,7 +60,7 @@ def ddim_sample(
             return x_start
         alpha, alpha_next = schedule.alpha_cumprod(t), schedule.alpha_cumprod(t_next)
         sigma = options.eta * math.sqrt((1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next))  # eq. 16
-        a = math.sqrt((1 - alpha_next - sigma**2) / (1 - alpha))  # share of ε = (x_t - √ᾱ x_0) / √(1-ᾱ)
+        a = math.sqrt(max(1 - alpha_next - sigma**2, 0.0) / (1 - alpha))  # share of ε = (x_t - √ᾱ x_0) / √(1-ᾱ)
         b = math.sqrt(alpha_next) - a * math.sqrt(alpha)
         x_t = (a * x_t).add_(x_start, alpha=b)  # eq. 12
         if sigma > 0 and noise_source is not None:
