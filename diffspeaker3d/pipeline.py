@@ -190,7 +190,8 @@ class SpeechAnimator:
             return motion
         heard, fps = logits[0].softmax(-1).cpu().numpy(), self.model.fps
         if "seal" in self.config:
-            motion = seal_heard(motion, heard[:, VISEMES.index("PP")], *self.config["seal"], names=self.model.motion.names)
+            low, high = self.config["seal"]
+            motion = seal_heard(motion, heard[:, VISEMES.index("PP")], low, high, self.model.motion.names)
         if groups := self.config.get("procedural"):
             manner = Manner.from_style(self.style_vector(style))
             lively = expressions(_runs(heard.argmax(-1), fps), len(motion) / fps, fps, manner, chance)
