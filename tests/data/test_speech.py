@@ -98,7 +98,7 @@ def test_a_corpus_with_sealed_lips_and_named_failures_that_is_not_made_twice(raw
                 assert weights[frame, close] == pytest.approx(weights[frame, jaw])
                 closures += 1
         assert np.isfinite(weights).all() and weights[:, jaw].max() > 0.2
-    assert closures == 12
+    assert closures == 16
 
     def refuse(*_):
         raise AssertionError("aligned again")
