@@ -18,6 +18,7 @@ from diffspeaker3d.errors import InputError
 if TYPE_CHECKING:
     from diffspeaker3d.animation import Animation
     from diffspeaker3d.pipeline import SpeechAnimator
+    from diffspeaker3d.quality import Entry
 
 log = logging.getLogger(__name__)
 
@@ -34,30 +35,72 @@ class Job:
 @door("animate")
 def main(cfg: DictConfig) -> None:
     jobs = with_texts(plan_jobs(cfg.audio, cfg.out, cfg.formats), cfg.text)
+    inspected: list[Entry] | None = [] if wants_report(cfg.qc, len(jobs)) else None
 
     from diffspeaker3d.pipeline import SpeechAnimator, set_threads
 
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device)
     options = animator.options(style=_plain(cfg.style), template=cfg.template, seed=cfg.seed, steps=cfg.steps, fps=cfg.fps)
-    failures = [message for job in jobs if (message := run_job(job, animator, options, cfg, len(jobs) > 1))]
+    failures = [message for job in jobs if (message := run_job(job, animator, options, cfg, inspected, len(jobs) > 1))]
+    if inspected is not None:
+        failures += report(inspected, jobs, strict=cfg.qc == "strict")
     if failures:
         raise InputError(failures[0] if len(jobs) == 1 else f"{len(failures)} of {len(jobs)} failed: {'; '.join(failures)}")
 
 
-def run_job(job: Job, animator: SpeechAnimator, options: dict[str, Any], cfg: DictConfig, one_of_many: bool) -> str | None:
-    """Animate one file and write its outputs; of many, a bad one is reported and the others go on."""
+def run_job(job: Job, animator: SpeechAnimator, options: dict[str, Any], cfg: DictConfig, inspected: list[Entry] | None, one_of_many: bool) -> str | None:
+    """Animate one file, write its outputs, inspect it; of many, a bad one is reported and the others go on."""
     try:
         animation = animator(job.audio, text=job.text, **options)
         for output in job.outputs:
             write(animation, output, cfg)
             log.info("%s: %d frames at %g fps", output, len(animation), animation.fps)
+        if inspected is not None:
+            inspected.append(inspect_job(job, animation))
     except InputError as error:
         if not one_of_many:
             raise
         log.warning("%s", error)
+        if inspected is not None:
+            inspected.append(inspect_job(job, str(error)))
         return str(error)
     return None
+
+
+def wants_report(qc: Any, num_jobs: int) -> bool:
+    """Whether the lines are inspected: `true` means those of a batch, `strict` any."""
+    if qc not in (True, False, "strict"):
+        raise InputError(f"qc={qc}: known: false, true (a report beside the outputs of a batch), strict (and exit code 2 when a line fails)")
+    return qc == "strict" or (qc and num_jobs > 1)
+
+
+def inspect_job(job: Job, result: Animation | str) -> Entry:
+    """The quality of one line, or the reason why there is none."""
+    from diffspeaker3d.quality import Entry, LineReport, inspect
+
+    if isinstance(result, str):
+        return Entry(LineReport(job.audio.name, 0.0), error=result)
+    closures = None
+    if job.text is not None:
+        from diffspeaker3d.audio import load_audio
+        from diffspeaker3d.data.guidance import guiding_phones
+        from diffspeaker3d.data.synthetic.phones import segments
+
+        phones = guiding_phones(load_audio(job.audio), job.text)
+        closures = [(s.start, s.end) for s in segments(phones) if s.viseme == "PP"]
+    return Entry(inspect(result, job.audio.name, bilabials=closures), tuple(o for o in job.outputs if "://" not in o))
+
+
+def report(inspected: list[Entry], jobs: list[Job], strict: bool) -> list[str]:
+    """Write report.html and report.json beside the outputs, say what needs a look, and return it when that counts."""
+    from diffspeaker3d.quality import write_report
+
+    failed = [f"{entry.line.name}: {', '.join(entry.line.failures)}" for entry in inspected if entry.line.failures]
+    files = [Path(output) for job in jobs for output in job.outputs if "://" not in output]
+    pages = write_report(inspected, files[0].parent)[:1] if files else ()
+    log.info("%s: %d of %d lines need a look", *pages or ("quality",), sum(bool(entry.failures) for entry in inspected), len(inspected))
+    return failed if strict else []
 
 
 def write(animation: Animation, output: str, cfg: DictConfig) -> None:
