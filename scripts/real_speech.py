@@ -8,6 +8,9 @@ its phones are found by forced alignment, and the lips are judged where the phon
     pauses   frames of pauses of 0.3 s and more with closed lips, 0.2 s after the last sound to 0.1 s before the next
     opening  median gap in the middle of the open vowels, mm
 
+The text row is judged by the alignment that guided it: it shows what guidance does to the lips, not how true the
+alignment is (for that see tests/data/test_alignment.py).
+
 OUT gets real_speech.json and for every recording a sheet of stills, sound alone above, with text below.
 """
 
@@ -66,14 +69,18 @@ def _between(values: np.ndarray, start: float, end: float, fps: float) -> np.nda
 
 
 def stills(alignment: Alignment, count: int) -> list[tuple[float, str]]:
-    """Instants worth looking at and what is said there: lips that must meet, and open vowels between them."""
-    telling = [
-        (0.5 * (phone.start + phone.end), phone.name.rstrip("012"))
-        for phone in alignment.phones
-        if phone_visemes(phone.name)[0] in {"PP", "FF"} | OPEN_VOWELS and phone.end - phone.start > 0.03
-    ]
-    picks = np.unique(np.linspace(0, len(telling) - 1, min(count, len(telling))).round().astype(int))
-    return [(telling[i][0], f"{telling[i][1]} in {_word(alignment, telling[i][0])}") for i in picks]
+    """Instants worth looking at and what is said there: lips that must meet first, then long open vowels, in time order."""
+    meeting = [p for p in alignment.phones if phone_visemes(p.name)[0] in ("PP", "FF")]
+    opening = [p for p in alignment.phones if phone_visemes(p.name)[0] in OPEN_VOWELS and p.end - p.start >= SHORTEST_VOWEL]
+    chosen = _spread(meeting, 2 * count // 3)
+    chosen += _spread(opening, count - len(chosen))
+    middles = [(0.5 * (p.start + p.end), p.name.rstrip("012")) for p in sorted(chosen, key=lambda p: p.start)]
+    return [(when, f"{name} in {_word(alignment, when)}") for when, name in middles]
+
+
+def _spread(phones: Sequence[Phone], count: int) -> list[Phone]:
+    """At most `count` of the phones, evenly over the recording."""
+    return [phones[i] for i in np.unique(np.linspace(0, len(phones) - 1, min(count, len(phones))).round().astype(int))]
 
 
 def _word(alignment: Alignment, when: float) -> str:
@@ -84,14 +91,14 @@ def sheet(path: Path, heard: Animation, guided: Animation, alignment: Alignment)
     """Stills with the phone under each: sound alone above, with text below, row by row."""
     moments = stills(alignment, STILLS)
     rows = []
-    with open_renderer(heard.topology, heard.template, RenderOptions(size=(224, 224))) as renderer:
+    with open_renderer(heard.topology, heard.template, RenderOptions(size=(240, 240), zoom=1.35)) as renderer:
         for first in range(0, len(moments), STILLS_PER_ROW):
             row = moments[first : first + STILLS_PER_ROW]
-            for animation in (heard, guided):
+            for way, animation in (("sound", heard), ("text", guided)):
                 gap = 1000.0 * mouth_opening(animation.vertices, animation.topology)
                 frames = [min(round(when * animation.fps), len(gap) - 1) for when, _ in row]
                 pictures = [
-                    label(renderer(np.asarray(animation.vertices[frame])), f"{name} {gap[frame]:.1f} mm")
+                    label(renderer(np.asarray(animation.vertices[frame])), f"{way}: {name} {gap[frame]:.1f} mm")
                     for frame, (_, name) in zip(frames, row, strict=True)
                 ]
                 pictures += [np.full_like(pictures[0], 255)] * (STILLS_PER_ROW - len(row))
