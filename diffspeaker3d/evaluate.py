@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from diffspeaker3d.config import door
 
@@ -26,11 +27,13 @@ def main(cfg: DictConfig) -> None:
         write_report,
     )
     from diffspeaker3d.pipeline import SpeechAnimator, set_threads
+    from diffspeaker3d.rendering import RenderOptions
 
     options = EvaluationOptions(
-        split=cfg.split, limit=cfg.limit, seeds=tuple(cfg.seeds), styles=cfg.styles, steps=cfg.steps,
-        baselines=tuple(cfg.baselines), conditions=tuple(cfg.conditions), worst=cfg.worst,
+        split=cfg.split, limit=cfg.limit, seeds=_items(cfg.seeds), styles=cfg.styles, steps=cfg.steps,
+        baselines=_items(cfg.baselines), conditions=_items(cfg.conditions), worst=cfg.worst,
     )  # fmt: skip
+    RenderOptions(renderer=cfg.renderer)  # a wrong name is to be heard before the work, not after
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device)
     animator.options(steps=cfg.steps)
@@ -45,6 +48,13 @@ def main(cfg: DictConfig) -> None:
     for line in changes(numbers):
         log.info("%s", line)
     log.info("%s: report.html, metrics.json, clips.csv", folder)
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    """A list from the command line; one thing stands for a list of one, null for none."""
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, ListConfig) else (value,)
 
 
 if __name__ == "__main__":

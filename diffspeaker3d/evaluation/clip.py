@@ -31,6 +31,7 @@ from diffspeaker3d.metrics import (
 
 MAX_LAG = 5  # frames either way in which the lag is looked for
 BLINK = 0.5  # mean lid weight above which the eyes count as closed
+STILL = 1e-3  # a mouth that moves less than this share of the recorded one has no timing
 REGIONS = ("lips", "upper_face")
 
 
@@ -83,12 +84,9 @@ def measure(prediction: Take, recorded: Take, truth: Animation, waveform: np.nda
 
 def _mouth(opening: np.ndarray, wanted: np.ndarray, waveform: np.ndarray, fps: float) -> Numbers:
     """Size and timing of the mouth's openings (T,), predicted and recorded."""
-    values = {
-        "mouth_opening_distance": float(np.abs(opening - wanted).mean()),
-        "mtm_ms": mean_temporal_misalignment(opening, wanted, fps),
-        "lag_frames": lag(opening, wanted),
-        "beat_alignment": beat_alignment(opening, waveform, SAMPLE_RATE, fps),
-    }
+    values = {"mouth_opening_distance": float(np.abs(opening - wanted).mean()), "beat_alignment": beat_alignment(opening, waveform, SAMPLE_RATE, fps)}
+    if opening.std() > STILL * wanted.std():  # a still mouth has no timing, and MTM would call it perfect
+        values |= {"mtm_ms": mean_temporal_misalignment(opening, wanted, fps), "lag_frames": lag(opening, wanted)}
     return {name: Measured(value, len(opening)) for name, value in values.items()}
 
 

@@ -37,7 +37,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("fdd", "Upper-face dynamics deviation (FDD), signed", "u²", "zero", "How much livelier the recorded upper face is than the predicted; negative is too lively. Mean over clips, so clips may cancel.", "upper_face", "clips"),
     Metric("fdd_absolute", "FDD, magnitude", "u²", "low", "The same, but without the sign of each clip: clips do not cancel.", "upper_face", "clips"),
     Metric("mouth_opening_distance", "Mouth opening distance", "m", "low", "Difference of the lips' distance between prediction and recording, mean over frames."),
-    Metric("mtm_ms", "Mean temporal misalignment (MTM)", "ms", "low", "How early or late the mouth's turning points are, after the best alignment."),
+    Metric("mtm_ms", "Mean temporal misalignment (MTM)", "ms", "low", "How early or late the mouth's turning points are, after the best alignment. Absent for a mouth that does not move."),
     Metric("lag_frames", "Lag", "frames", "zero", "Shift at which the predicted mouth opening fits best; positive is late. Median over clips.", "", "median"),
     Metric("beat_alignment", "Beat alignment", "0 to 1", "recorded", "Whether the mouth opens on the syllables of the sound: 1 is on every one. Looks at the prediction only."),
     Metric("closure_recall", "Closures on p, b, m", "share", "high", "How many of the spoken p, b and m show closed lips (within half a millimetre of the neutral mouth)."),

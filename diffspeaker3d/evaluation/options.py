@@ -35,18 +35,18 @@ class EvaluationOptions:
     worst: int = 3
 
     def __post_init__(self) -> None:
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not all(isinstance(seed, int) for seed in self.seeds):
             raise InputError(f"seeds={list(self.seeds)}: give one or more different whole numbers")
         if self.styles not in STYLES:
             raise InputError(f"styles={self.styles}: unknown; known: {', '.join(STYLES)}")
         if unknown := [name for name in self.baselines if name not in BASELINES]:
             raise InputError(f"baselines: unknown {', '.join(unknown)}; known: {', '.join(BASELINES)}")
-        if self.limit is not None and self.limit < 1:
+        if self.limit is not None and not (isinstance(self.limit, int) and self.limit >= 1):
             raise InputError(f"limit={self.limit}: must be at least 1, or null for all clips")
-        if self.worst < 0:
+        if not (isinstance(self.worst, int) and self.worst >= 0):
             raise InputError(f"worst={self.worst}: must be 0 or more")
         for name in self.conditions:
-            parse_condition(name)
+            parse_condition(str(name))
 
     @property
     def changed(self) -> tuple[str, ...]:

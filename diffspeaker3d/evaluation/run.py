@@ -32,9 +32,9 @@ from diffspeaker3d.evaluation.predictors import Animator, Predict, Style
 from diffspeaker3d.evaluation.tally import Correlations, Crowd, Means, over_repeats, seed_shares
 from diffspeaker3d.metrics import MotionFeatures, describe_region
 
-CROWD_CLIPS = 60  # recordings that the features of the Fréchet distance are fitted on
-CROWD_FRAMES = 20_000  # frames whose features are kept
-CROWD_VERTICES = 200  # of lips and upper face, where motion is vertices
+CROWD_CLIPS, CLIP_FRAMES = 60, 300  # recordings that the features of the Fréchet distance are fitted on, first frames of each
+CROWD_FRAMES = 10_000  # frames whose features are kept
+CROWD_VERTICES = 100  # of lips and upper face, where motion is vertices
 COMPONENTS = 16
 ALONE = ("jitter", "beat_alignment", "closure_recall", "false_closures", "closed_in_silence", "blinks_per_minute")
 Row = dict[str, Any]
@@ -89,7 +89,7 @@ class Evaluator:
 
     def score(self, name: str, predict: Predict, seeds: Sequence[int], condition: str = CLEAN) -> tuple[list[Repeat], Means]:
         """One Repeat per seed, and what all seeds say together."""
-        stride = -(-sum(clip.num_frames for clip in self.clips) // CROWD_FRAMES)
+        stride = -(-sum(clip.num_frames * len(self._styles(clip, name)) for clip in self.clips) // CROWD_FRAMES)
         repeats, together = [Repeat(Crowd(self.features, stride)) for _ in seeds], Means()
         change = parse_condition(condition)
         for clip in tqdm(self.clips, desc=name if condition == CLEAN else f"{name}, {condition}", disable=None):
@@ -215,10 +215,10 @@ def _count(repeat: Repeat, numbers: Numbers, take: Take, target: Take, truth: An
 def _features(corpus: Corpus, clips: Sequence[ClipRecord]) -> MotionFeatures | None:
     """Features of the Fréchet distance, fitted on some of the recordings; None if they are too few."""
     chosen = [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, CROWD_CLIPS).round().astype(int))]
-    if sum(clip.num_frames for clip in chosen) <= 4 * COMPONENTS:
+    if sum(min(clip.num_frames, CLIP_FRAMES) for clip in chosen) <= 4 * COMPONENTS:
         return None
     truths = (predictors.recorded(corpus, clip) for clip in chosen)
-    return MotionFeatures.fit((_crowd_motion(aligned(truth, truth)[1], truth) for truth in truths), COMPONENTS)
+    return MotionFeatures.fit((_crowd_motion(aligned(truth, truth)[1], truth)[:CLIP_FRAMES] for truth in truths), COMPONENTS)
 
 
 def _crowd_motion(take: Take, truth: Animation) -> np.ndarray:
