@@ -5,6 +5,7 @@ Sound alone leaves some closures to chance (m and b are nearly as loud as vowels
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,15 +13,19 @@ import numpy as np
 
 from diffspeaker3d.arkit import CONTROL_NAMES
 from diffspeaker3d.data.synthetic.phones import Phone, Segment, segments
-from diffspeaker3d.data.synthetic.targets import OPEN_VOWELS, SEAL
+from diffspeaker3d.data.synthetic.targets import OPEN_VOWELS, SEAL, TARGETS
 from diffspeaker3d.errors import InputError
+
+log = logging.getLogger(__name__)
 
 RAMP_SECONDS = 0.035  # into and out of what the phones demand
 SEALED_JAW = 0.20  # the most a jaw is dropped behind sealed lips
 TEETH_ROLL, TEETH_JAW, TEETH_CLOSURE = 0.76, 0.10, 0.60  # lower lip at the upper teeth; more closure would be a p
 OPEN_CLOSURE = -0.05
+LEAST_OPENING = 0.4  # share of the jaw that articulation would drop for the vowel: mumbled, but not shut
 AUTO = "auto"
-_CHANNELS = ("mouthClose", "jawOpen", "mouthRollLower")
+_FROM_TEETH = {"mouthFunnel": 0.15, "mouthLowerDownLeft": 0.05, "mouthLowerDownRight": 0.05}  # would pull the lip off them
+_CHANNELS = ("mouthClose", "jawOpen", "mouthRollLower", *_FROM_TEETH)
 
 
 def guide_controls(
@@ -46,7 +51,9 @@ def guide_controls(
     times = np.arange(len(guided)) / fps
     for segment in spoken:
         if segment.viseme in OPEN_VOWELS:
-            _at_most(lips, "mouthClose", OPEN_CLOSURE, _inside(times, segment))
+            inside = _inside(times, segment)
+            _at_most(lips, "mouthClose", OPEN_CLOSURE, inside)
+            _at_least(lips, "jawOpen", LEAST_OPENING * TARGETS[segment.viseme].gestures["jawOpen"], inside)
     lengths = [np.inf, *(s.end - s.start for s in spoken), np.inf]
     for segment, before, after in zip(spoken, lengths[:-2], lengths[2:], strict=True):
         if segment.viseme in ("FF", "PP"):
@@ -87,7 +94,13 @@ def guiding_phones(waveform: np.ndarray, text: str | Path) -> list[Phone]:
     from diffspeaker3d.data.alignment import align, transcribe
 
     said = read_transcript(text)
-    return align(waveform, transcribe(waveform) if said == AUTO else said).phones
+    if said == AUTO:
+        said = transcribe(waveform)
+        log.info("text=auto: heard: %s", said)
+    alignment = align(waveform, said)
+    for note in alignment.notes:
+        log.warning("text: %s", note)
+    return alignment.phones
 
 
 def read_transcript(text: str | Path) -> str:
@@ -112,6 +125,8 @@ def _touch_teeth(lips: dict[str, np.ndarray], held: np.ndarray) -> None:
     _at_least(lips, "mouthRollLower", TEETH_ROLL, held)
     _at_most(lips, "jawOpen", TEETH_JAW, held)
     _at_most(lips, "mouthClose", TEETH_CLOSURE, held)
+    for name, bound in _FROM_TEETH.items():
+        _at_most(lips, name, bound, held)
 
 
 def _at_least(lips: dict[str, np.ndarray], name: str, bound: float, weight: np.ndarray) -> None:

@@ -45,6 +45,7 @@ def test_lips_are_sealed_in_every_bilabial_however_short(name, length):
 
 def test_the_lip_meets_the_teeth_in_f_without_becoming_a_p():
     guided = guide_controls(controls(1.2), [Phone("f", 0.4, 0.5)], FPS)
+    assert guided[12:16, CONTROL_NAMES.index("mouthFunnel")].max() <= 0.15 + 1e-6
     assert (guided[12:16, ROLL] >= TEETH_ROLL - 1e-6).all() and (guided[12:16, CLOSE] <= 0.6 + 1e-6).all()
 
 
@@ -53,6 +54,13 @@ def test_open_vowels_are_open_between_two_closures():
     guided = guide_controls(controls(1.2), phones, FPS)
     assert guided[[7, 13], CLOSE].min() >= 1.0 and guided[10:12, CLOSE].min() < 0.1
     assert guided[17, CLOSE] == np.float32(1.2), "a close vowel is the model's affair"
+
+
+def test_an_open_vowel_drops_a_jaw_that_stayed_shut_and_leaves_one_that_did_not():
+    vowel = [Phone("aa1", 0.3, 0.6)]
+    shut, open_wide = guide_controls(controls(1.1, jaw=0.0), vowel, FPS), guide_controls(controls(0.0, jaw=0.7), vowel, FPS)
+    assert shut[12:15, JAW].min() > 0.2 and shut[:9, JAW].max() == 0.0
+    assert (open_wide[:, JAW] == np.float32(0.7)).all()
 
 
 def test_controls_may_stand_in_any_order_or_be_absent():
