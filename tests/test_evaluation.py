@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,7 +14,16 @@ from diffspeaker3d.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.audio import SAMPLE_RATE, load_audio
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.evaluation import EvaluationOptions, changes, clips_csv, draw_worst, evaluate, table, write_report
+from diffspeaker3d.evaluation import (
+    EvaluationOptions,
+    changes,
+    clips_csv,
+    draw_worst,
+    evaluate,
+    run,
+    table,
+    write_report,
+)
 from diffspeaker3d.evaluation.clip import count_blinks, lag
 from diffspeaker3d.evaluation.conditions import babble, gain, mp3, other_voices, parse_condition, telephone
 from diffspeaker3d.evaluation.tally import Means
@@ -328,3 +338,20 @@ def test_mp3_keeps_time_and_nearly_the_sound(speech):
 def test_worst_moments_and_scales_read_well():
     np.testing.assert_array_equal(worst_moments(np.array([0, 5, 1, 2, 9, 3, 4, 0, 8.0])), [1, 4, 8])
     assert [round_up(x) for x in (0, 0.7, 1.0, 1.2, 3, 7, 12, 0.03)] == pytest.approx([1, 1, 1, 2, 5, 10, 20, 0.05])
+
+
+def test_memory_does_not_grow_with_the_corpus(corpus, monkeypatch):
+    monkeypatch.setattr(run, "CROWD_FRAMES", 50)
+    monkeypatch.setattr(run, "CROWD_CLIPS", 2)
+
+    def peak(count: int) -> int:
+        many = Corpus(**(vars(Corpus.load(corpus.root)) | {"clips": corpus.clips * (count // 2)}))
+        animator = Off(many)
+        tracemalloc.start()
+        evaluate(animator, many, EvaluationOptions(styles="own", worst=1))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(2)  # what is loaded on first use
+    assert peak(24) < 1.25 * peak(6)

@@ -31,7 +31,8 @@ tbody tr:hover{background:var(--tint)}
 td small{display:block}
 td.best{font-weight:650}
 td.best .soft,td.best small{font-weight:400}
-td.text,td.text+td.text{white-space:normal;text-align:left}
+td.text{white-space:normal;text-align:left}
+.words th{text-align:left}
 .facts{display:flex;flex-wrap:wrap;gap:.4rem 2.2rem;margin:1rem 0;padding:.9rem 1.1rem;background:var(--tint);border-radius:.5rem;font-size:.9rem}
 .facts b{display:block;font-weight:600}
 img{max-width:100%;height:auto;border:1px solid var(--line);border-radius:.4rem;display:block}
@@ -66,7 +67,7 @@ def in_short(numbers: Mapping[str, Any]) -> list[str]:
     lines = []
     if "lve" in model:
         others = [f"{_length(scores['lve'] ** 0.5, unit)} for the baseline {escape(name)}" for name, scores in numbers["models"].items() if name != "model" and "lve" in scores]
-        lines.append(f"The worst lip vertex is off by <b>{_length(model['lve'] ** 0.5, unit)}</b> (root of LVE){'; it is ' + ', '.join(others) if others else ''}.")
+        lines.append(f"In a typical frame the worst lip vertex is off by <b>{_length(model['lve'] ** 0.5, unit)}</b> (root of LVE){'; it is ' + ', '.join(others) if others else ''}.")
     if "closure_recall" in model:
         lines.append(f"<b>{model['closure_recall']:.0%}</b> of the spoken p, b and m show closed lips; {model.get('false_closures', 0):.0%} of open vowel frames show them too.")
     if "seed_share_upper_face" in model and "seed_share_lips" in model:
@@ -98,20 +99,21 @@ def _metrics_table(columns: Mapping[str, Mapping[str, float]], numbers: Mapping[
     rows = []
     for metric in METRICS:
         if any(metric.name in column for column in columns.values()):
-            best = _best(metric, numbers) if contest else None
-            cells = [_cell(metric, column.get(metric.name), numbers["intervals"].get(key, {}).get(metric.name), key == best, numbers["unit"]) for key, column in columns.items()]
+            best = _best(metric, numbers) if contest else set()
+            cells = [_cell(metric, column.get(metric.name), numbers["intervals"].get(key, {}).get(metric.name), key in best, numbers["unit"]) for key, column in columns.items()]
             unit = " · ".join(filter(None, (escape(_scale(metric, numbers["unit"])[1]), GOOD[metric.good])))
             rows.append([f"<td>{escape(metric.title)}<small>{unit}</small></td>", *cells])
     return _table(["", *map(escape, columns)], rows)
 
 
-def _best(metric: Metric, numbers: Mapping[str, Any]) -> str | None:
-    """Which model wins a row; None where there is no contest."""
+def _best(metric: Metric, numbers: Mapping[str, Any]) -> set[str]:
+    """Which models win a row; none where there is no contest."""
     values = {name: scores[metric.name] for name, scores in numbers["models"].items() if metric.name in scores}
     aim = numbers["recorded"].get(metric.name) if metric.good == "recorded" else 0.0
-    if len(values) < 2 or len(set(values.values())) < 2 or aim is None:
-        return None
-    return max(values, key=values.__getitem__) if metric.good == "high" else min(values, key=lambda name: abs(values[name] - aim))
+    if len(set(values.values())) < 2 or aim is None or not metric.good:
+        return set()
+    distances = {name: -value if metric.good == "high" else abs(value - aim) for name, value in values.items()}
+    return {name for name, distance in distances.items() if distance == min(distances.values())}
 
 
 def _cell(metric: Metric, value: float | None, width: float | None, best: bool, unit: str) -> str:
@@ -195,7 +197,7 @@ def _glossary(numbers: Mapping[str, Any]) -> str:
             region = numbers["regions"].get(metric.region, "")
             where = f"<small>on {escape(region)}</small>" if region else ""
             rows.append([f"<td>{escape(metric.title)}<small>{escape(metric.name)}</small></td>", f'<td class="text">{escape(metric.meaning)}{where}</td>', f'<td class="text">{escape(unit_of(metric, numbers["unit"]))}</td>'])
-    return f"<h2>What the numbers mean</h2><p class=soft>Names and units are those of metrics.json; the tables above show lengths in millimetres where the unit is known.</p>{_table(['number', 'meaning', 'unit'], rows)}"
+    return f"<h2>What the numbers mean</h2><p class=soft>Names and units are those of metrics.json; the tables above show lengths in millimetres where the unit is known.</p><div class=words>{_table(['number', 'meaning', 'unit'], rows)}</div>"
 
 
 def _provenance(numbers: Mapping[str, Any]) -> str:
