@@ -17,6 +17,7 @@ from diffspeaker3d.errors import InputError
 
 if TYPE_CHECKING:
     from diffspeaker3d.animation import Animation
+    from diffspeaker3d.export.heads import GuestHead
     from diffspeaker3d.pipeline import SpeechAnimator
     from diffspeaker3d.quality import Entry
 
@@ -41,20 +42,21 @@ def main(cfg: DictConfig) -> None:
 
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device)
-    options = animator.options(style=_plain(cfg.style), template=cfg.template, seed=cfg.seed, steps=cfg.steps, fps=cfg.fps)
-    failures = [message for job in jobs if (message := run_job(job, animator, options, cfg, inspected, len(jobs) > 1))]
+    guest = guest_head(cfg.template, animator)
+    options = animator.options(style=_plain(cfg.style), template=None if guest else cfg.template, seed=cfg.seed, steps=cfg.steps, fps=cfg.fps)
+    failures = [message for job in jobs if (message := run_job(job, animator, options, cfg, guest, inspected, len(jobs) > 1))]
     if inspected is not None:
         failures += report(inspected, jobs, strict=cfg.qc == "strict")
     if failures:
         raise InputError(failures[0] if len(jobs) == 1 else f"{len(failures)} of {len(jobs)} failed: {'; '.join(failures)}")
 
 
-def run_job(job: Job, animator: SpeechAnimator, options: dict[str, Any], cfg: DictConfig, inspected: list[Entry] | None, one_of_many: bool) -> str | None:
+def run_job(job: Job, animator: SpeechAnimator, options: dict[str, Any], cfg: DictConfig, guest: GuestHead | None, inspected: list[Entry] | None, one_of_many: bool) -> str | None:
     """Animate one file, write its outputs, inspect it; of many, a bad one is reported and the others go on."""
     try:
         animation = animator(job.audio, text=job.text, **options)
         for output in job.outputs:
-            write(animation, output, cfg)
+            write(animation, output, cfg, guest)
             log.info("%s: %d frames at %g fps", output, len(animation), animation.fps)
         if inspected is not None:
             inspected.append(inspect_job(job, animation))
@@ -103,16 +105,26 @@ def report(inspected: list[Entry], jobs: list[Job], strict: bool) -> list[str]:
     return failed if strict else []
 
 
-def write(animation: Animation, output: str, cfg: DictConfig) -> None:
-    """One output; pictures take the rendering options."""
+def guest_head(template: str | None, animator: SpeechAnimator) -> GuestHead | None:
+    """The head to animate when `template` names a file; None when it names an identity."""
+    from diffspeaker3d.export.heads import is_head_file, open_head
+
+    return open_head(str(template), animator.topology) if is_head_file(template) else None
+
+
+def write(animation: Animation, output: str, cfg: DictConfig, guest: GuestHead | None = None) -> None:
+    """One output; pictures take the rendering options, a user's head takes over from the mannequin."""
     from diffspeaker3d.export import save
 
+    options = None
     if output.endswith(".mp4"):
         from diffspeaker3d.rendering import RenderOptions
 
-        save(animation, output, options=RenderOptions(size=(cfg.size, cfg.size), renderer=cfg.renderer))
+        options = RenderOptions(size=(cfg.size, cfg.size), renderer=cfg.renderer)
+    if guest is None:
+        save(animation, output, options=options)
     else:
-        save(animation, output)
+        guest.save(animation, output, options)
 
 
 def plan_jobs(audio: Any, out: Any, formats: Any) -> list[Job]:

@@ -50,6 +50,10 @@ def arkit_name(target: str) -> str | None:
     return SPELLINGS.get(_key(target.rsplit(".", 1)[-1])) or SPELLINGS.get(_key(target).removeprefix("arkit"))
 
 
+class NoShapes(InputError):
+    """A character without a single ARKit shape: it cannot be driven, but shapes can be fitted to it."""
+
+
 @dataclass(frozen=True)
 class Character:
     """A character file with ARKit morph targets; `write(animation, "talking.glb", character)` makes it talk.
@@ -73,7 +77,8 @@ def load_character(path: str | Path) -> Character:
     """Open a .glb and find its ARKit morph targets; missing ones are logged.
 
     Raises:
-        InputError: not a .glb, broken accessors, vertices that are not finite, no ARKit names, or one name twice in a mesh.
+        NoShapes: no morph target has an ARKit name.
+        InputError: not a .glb, broken accessors, vertices that are not finite, or one name twice in a mesh.
     """
     path = Path(path)
     document, data = unpack(path)
@@ -92,7 +97,7 @@ def load_character(path: str | Path) -> Character:
             meshes[index] = names
     if not meshes:
         found = [label for mesh in document.get("meshes", []) for label in _target_names(mesh)]
-        raise InputError(f"{path}: no morph target carries an ARKit name such as jawOpen; it has {', '.join(found[:12]) or 'none at all'}")
+        raise NoShapes(f"{path}: no morph target carries an ARKit name such as jawOpen; it has {', '.join(found[:12]) or 'none at all'}")
     character = Character(path, meshes)
     missing = [name for name in ARKIT_NAMES if name not in character.names]
     if missing:
