@@ -162,7 +162,7 @@ def build_page(animator: SpeechAnimator, folder: Path) -> gradio.Blocks:
                 files = gr.File(label="Download", visible=False, file_count="multiple", interactive=False, elem_id="files")
         go.click(animate, inputs, [made, stage, message, files], concurrency_limit=1, api_visibility="private")
         get.click(make_file, [made, kind], [files, message], concurrency_limit=1, api_visibility="private")
-        inputs[1].input(lambda head: (words.still(head), None), inputs[1], [stage, made], api_visibility="private")
+        inputs[1].input(lambda head: (words.still(head), None, "", gr.update(value=None, visible=False)), inputs[1], [stage, made, message, files], api_visibility="private")
     return blocks
 
 
