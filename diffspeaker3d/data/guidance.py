@@ -147,9 +147,10 @@ def _around(times: np.ndarray, segment: Segment, fps: float, attack: float, deca
 
 
 def _inside(times: np.ndarray, segment: Segment) -> np.ndarray:
-    """Weight (T,): 0 at the edges of the segment, a smooth rise to 1 inside: the vowel leaves its neighbours alone."""
+    """Weight (T,): rises from 0 inside the vowel, so that what precedes it is kept, and falls after it, where a
+    diphthong goes on; a closure that follows has the last word."""
     ramp = min(RAMP_SECONDS, 0.5 * (segment.end - segment.start))
-    return _smooth(np.minimum(times - segment.start, segment.end - times) / max(ramp, 1e-3))
+    return _smooth(np.minimum((times - segment.start) / max(ramp, 1e-3), (segment.end - times) / RAMP_SECONDS + 1.0))
 
 
 def _smooth(ramp: np.ndarray) -> np.ndarray:

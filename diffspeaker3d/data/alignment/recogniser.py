@@ -1,4 +1,4 @@
-"""pocketsphinx behind four questions: is this said, which of these words are said, what is said, how is it pronounced.
+"""pocketsphinx behind three questions: when is this said, which of these words are said, what is said.
 
 One decoder per process for known texts, one with the language model when it is first needed. Answers depend on the
 sound and the text only: the cepstral mean is taken over the whole piece.
@@ -80,11 +80,6 @@ def recognise(waveform: np.ndarray) -> list[str]:
         decoder = _decoder(language_model=True)
         _listen(decoder, waveform)
         return _heard(decoder)
-
-
-def in_dictionary(word: str) -> bool:
-    with _lock:
-        return _decoder().lookup_word(word) is not None
 
 
 @lru_cache(maxsize=2)
