@@ -19,7 +19,7 @@ def main(cfg: DictConfig) -> None:
     if cfg.checkpoint is not None:
         _convert(cfg)
     elif cfg.get("dataset") is None:
-        raise InputError("dataset: is needed; known: vocaset, biwi, folder, speech, synthetic; or checkpoint=FILE converts official weights")
+        raise InputError("dataset: is needed; known: vocaset, biwi, folder, synthetic, speech; or checkpoint=FILE converts official weights")
     elif cfg.dataset.name == "synthetic":
         _synthesise(cfg)
     elif cfg.dataset.name == "speech":
