@@ -23,6 +23,7 @@ test: $(call STAMP,test)
 
 test-clients: $(call STAMP,test)
 	npm install --prefix tests/clients --silent
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[app]"
 	$(BIN)/python -m pytest -m clients
 
 checkpoint: $(call STAMP,test)

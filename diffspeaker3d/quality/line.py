@@ -28,7 +28,8 @@ LEAST_SPREAD = 1e-5  # metres: a mouth that opens by less than this does not mov
 class Thresholds:
     """What a line must keep to; units in the names (`_mm` millimetres, `_s` seconds).
 
-    Set from 300 clips of the synthetic corpus, whose motion is true by construction: what nearly all of them keep to, with a margin.
+    Set from 300 clips of the synthetic corpus, whose motion is true by construction: what nearly all of them keep to, with a
+    margin (scripts/quality_thresholds.py measures it again).
 
     Attributes:
         closures_missed: share of the spoken p, b, m at which the lips stay apart.
