@@ -34,7 +34,8 @@ class SpeechTraining(LightningModule):
 
     All randomness of a step (timesteps, noise, dropout, warps) follows from (seed, step, rank), so a resumed run
     continues bit for bit. Timesteps and noise are those of the global batch, each rank taking its part, so that n
-    processes with batch B learn what one with batch n * B learns (exactly: clips of one length, no dropout).
+    processes with batch B learn what one with batch n * B learns. Exactly so only
+    with clips of one length (losses are means over a rank's own frames), no dropout, and an encoder without chance.
 
     Args:
         model: what is trained.

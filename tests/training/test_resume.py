@@ -44,13 +44,16 @@ def test_resuming_is_bitwise(corpus: Path, tmp_path: Path, whole: dict, monkeypa
         assert equal(saved(out / LAST), whole), f"stopped after step {stop}"
 
 
-def test_resuming_is_bitwise_while_gradients_accumulate(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    accumulate = "trainer.accumulate_grad_batches=2"
-    train(configure(corpus, tmp_path / "whole", accumulate))
+@pytest.mark.parametrize(
+    "settings", [["trainer.accumulate_grad_batches=2"], ["trainer.precision=bf16-mixed", "data.num_workers=1", "data.augment=true", "draws=2"]]
+)
+def test_resuming_is_bitwise_in_other_ways_to_train(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str]) -> None:
+    """With accumulated gradients; as the default recipe trains: 16 bits, a reading process, changed voices."""
+    train(configure(corpus, tmp_path / "whole", *settings))
     with monkeypatch.context() as accident, pytest.raises(Stopped):
         stop_at(accident, 3)
-        train(configure(corpus, tmp_path / "stopped", accumulate))
-    train(configure(corpus, tmp_path / "stopped", accumulate))
+        train(configure(corpus, tmp_path / "stopped", *settings))
+    train(configure(corpus, tmp_path / "stopped", *settings))
     assert equal(saved(tmp_path / "stopped" / LAST), saved(tmp_path / "whole" / LAST))
 
 
