@@ -15,13 +15,16 @@ from diffspeaker3d import __version__
 from diffspeaker3d.arkit import CONTROL_NAMES
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.data.statistics import motion_statistics
-from diffspeaker3d.data.synthetic import PRESETS, VISEMES
+from diffspeaker3d.data.synthetic import PRESETS, STYLE_NAMES, VISEMES
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.models import DiffSpeaker, build, load_checkpoint, read_config
 
 log = logging.getLogger(__name__)
 
 QUIETEST_SCALE = 0.02  # a control that hardly moves is not blown up to unit variance
+# Lips begin to close and are sealed where the viseme head gives p, b, m these probabilities: the lowest that cost under
+# half a per cent of false closures on the validation voices (docs/voice.md).
+SEAL_PROBABILITY = (0.02, 0.1)
 # Controls that are learned as one group each: neighbours in CONTROL_NAMES, so that they are slices.
 CONTROL_GROUPS = {
     "eyes": CONTROL_NAMES[:14], "mouth": CONTROL_NAMES[14:41], "brows_cheeks_nose": CONTROL_NAMES[41:51], "tongue": CONTROL_NAMES[51:],
@@ -56,11 +59,14 @@ def build_model(cfg: DictConfig, corpus: Corpus) -> tuple[dict[str, Any], DiffSp
         "model": {"_target_": "diffspeaker3d.models.DiffSpeaker", "audio_encoder": encoder_node, "denoiser": denoiser_node, "motion": motion_node, **rest},
         "schedule": schedule,
         "sampling": {"steps": cfg.steps},
-        "styles": dict(PRESETS) if corpus.name == "synthetic" else {},
-        # Sparse events that nothing in the sound announces: a small model samples too few of them (docs/voice.md).
-        "procedural": ["lids", "gaze"] if corpus.name == "synthetic" else [],
         "provenance": provenance,
     }
+    if corpus.styles == STYLE_NAMES:
+        config["styles"] = dict(PRESETS)
+        # Sparse events that nothing in the sound announces: a small model samples too few of them (docs/voice.md).
+        config["procedural"] = ["lids", "gaze"]
+    if corpus.motion == "controls" and num_visemes:
+        config["seal"] = list(SEAL_PROBABILITY)
     return config, model
 
 

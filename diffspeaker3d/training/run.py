@@ -104,7 +104,7 @@ def datamodule(cfg: DictConfig, corpus: Corpus, encoder: AudioEncoder) -> ClipDa
     Raises:
         InputError: `data.cache_features` asks for what is not possible.
     """
-    augment = corpus.name == "synthetic" if cfg.data.augment == "auto" else bool(cfg.data.augment)
+    augment = corpus.motion == "controls" if cfg.data.augment == "auto" else bool(cfg.data.augment)
     features = None
     if cfg.data.cache_features is True and (augment or not is_frozen(encoder)):
         raise InputError("data.cache_features=true: needs a frozen encoder (audio_encoder.trainable=none) and data.augment=false")
