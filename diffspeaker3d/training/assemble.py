@@ -55,7 +55,7 @@ def build_model(cfg: DictConfig, corpus: Corpus) -> tuple[dict[str, Any], DiffSp
     if cfg.init is not None:
         provenance |= {"init": take_weights(model, cfg.init)}
     schedule = {k: v for k, v in _plain(cfg.schedule).items() if k != "_target_"}
-    config = {
+    config: dict[str, Any] = {
         "model": {"_target_": "diffspeaker3d.models.DiffSpeaker", "audio_encoder": encoder_node, "denoiser": denoiser_node, "motion": motion_node, **rest},
         "schedule": schedule,
         "sampling": {"steps": cfg.steps},
