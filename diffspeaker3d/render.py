@@ -40,7 +40,7 @@ def main(cfg: DictConfig) -> None:
 
         if compare is not None:
             raise InputError("compare: stills show one animation; write an .mp4, or leave compare out")
-        contact_sheet(animation, out, int(cfg.stills), options)
+        contact_sheet(animation, out, cfg.stills if isinstance(cfg.stills, int) else [float(t) for t in cfg.stills], options)
         log.info("%s: stills", out)
     else:
         frames = write_video(animation, compare, out, options, [str(name) for name in cfg.labels])

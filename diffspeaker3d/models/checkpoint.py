@@ -69,6 +69,7 @@ def save_checkpoint(folder: str | Path, model: DiffSpeaker, config: Mapping[str,
     try:
         (temporary / CONFIG).write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
         save_file(weights, temporary / WEIGHTS)
+        (temporary / WEIGHTS).chmod(0o644)  # safetensors makes it readable by its owner only
         (temporary / CARD).write_text(card, encoding="utf-8")
         temporary.chmod(0o755)
         _swap(temporary, folder)

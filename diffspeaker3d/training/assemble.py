@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 QUIETEST_SCALE = 0.02  # a control that hardly moves is not blown up to unit variance
 # Lips begin to close and are sealed where the viseme head gives p, b, m these probabilities: the lowest that cost under
-# half a per cent of false closures on the validation voices (docs/voice.md).
-SEAL_PROBABILITY = (0.02, 0.1)
+# one and a half per cent of false closures on the validation voices (docs/voice.md).
+SEAL_PROBABILITY = (0.01, 0.05)
 # Controls that are learned as one group each: neighbours in CONTROL_NAMES, so that they are slices.
 CONTROL_GROUPS = {
     "eyes": CONTROL_NAMES[:14], "mouth": CONTROL_NAMES[14:41], "brows_cheeks_nose": CONTROL_NAMES[41:51], "tongue": CONTROL_NAMES[51:],
