@@ -1,7 +1,7 @@
-"""Put a trained checkpoint into the package: python scripts/ship_checkpoint.py CHECKPOINT EVALUATION REAL.
+"""Put a trained checkpoint into the package: python scripts/ship_checkpoint.py CHECKPOINT EVALUATION [REAL].
 
 CHECKPOINT is the folder that training exported, EVALUATION the folder of `evaluate` on held-out voices, REAL the folder of
-`scripts/real_speech.py`. The model card is written from their numbers.
+`scripts/real_speech.py` on recordings with transcripts, if there are any. The model card is written from their numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ encoder ({width} wide), {layers}-layer DiffSpeaker denoiser, DDIM with {steps} s
 ## Data
 
 {clips} clips of synthetic speech (about 12.7 h; `dataset=synthetic`, generator in `diffspeaker3d/data/synthetic`): espeak-ng
-(GPL-3 program, its output is not covered by it), flite and festival voices (BSD-like). No audio is shipped with the weights.
+(GPL-3 program, its output is not covered by it) and flite (BSD-like); festival's voices (BSD-like) only test. No audio is shipped with the weights.
 Motion is rule-based articulation of the phones, so the numbers below say how well sound is understood, not how human the
 motion is. Augmented with playing speed, vocal-tract warps, rooms, equalisers, band limits, noise, coding and level.
 
@@ -41,7 +41,7 @@ By kind of voice:
 
 With changed sound, change of LVE: {conditions}.
 
-Real recordings (four, by forced alignment; `scripts/real_speech.py`): {real}.
+Real recordings, by forced alignment (`scripts/real_speech.py`): {real}. The alignment that guides the lips with a transcript also judges them.
 
 ## How it moves what
 
@@ -68,17 +68,16 @@ ROWS = {
 }  # fmt: skip
 
 
-def main(checkpoint: Path, evaluation: Path, real: Path) -> None:
+def main(checkpoint: Path, evaluation: Path, real: Path | None = None) -> None:
     model, config = load_checkpoint(checkpoint)
     numbers = json.loads((evaluation / "metrics.json").read_text("utf-8"))
-    recordings = json.loads((real / "real_speech.json").read_text("utf-8"))
     parameters = sum(p.numel() for p in model.parameters())
     card = CARD.format(
         millions=parameters / 1e6, megabytes=(checkpoint / "model.safetensors").stat().st_size / 1e6, width=model.audio_encoder.width,
         layers=len(model.denoiser.layers), steps=config["sampling"]["steps"], clips=config["provenance"].get("clips", "12,000"),
         count=numbers["clips"], seeds=len(numbers["seeds"]),
         table=_table(numbers["models"], numbers.get("intervals", {}).get("model", {})), groups=_table(numbers.get("groups", {}), {}),
-        conditions=_conditions(numbers), real=_real(recordings), seal=config["seal"],
+        conditions=_conditions(numbers), real=_real(real), seal=config["seal"],
     )  # fmt: skip
     config.pop("format_version")
     save_checkpoint(DEFAULT_CHECKPOINT, model, config, card, half=True)
@@ -105,7 +104,10 @@ def _conditions(numbers: dict[str, Any]) -> str:
     return ", ".join(f"{name} {100 * row['lve_change']:+.0f} %" for name, row in found.items() if "lve_change" in row) or "not measured"
 
 
-def _real(recordings: dict[str, Any]) -> str:
+def _real(folder: Path | None) -> str:
+    if folder is None:
+        return "not measured"
+    recordings = json.loads((folder / "real_speech.json").read_text("utf-8"))
     parts = []
     for way in ("sound", "text"):
         rows = [row for row in recordings["rows"] if row["way"] == way]
