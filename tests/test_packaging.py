@@ -44,8 +44,7 @@ def test_the_wheel_holds_configuration_assets_and_types_and_runs_anywhere(wheel,
         names = set(archive.namelist())
         archive.extractall(tmp_path / "site")
     wanted = {f"diffspeaker3d/conf/{p.relative_to(ROOT / 'conf')}" for p in (ROOT / "conf").rglob("*.yaml")}
-    tracked = subprocess.run(["git", "ls-files", "diffspeaker3d"], capture_output=True, text=True, cwd=ROOT, check=True).stdout.split()
-    wanted |= {name for name in tracked if (ROOT / name).is_file()}
+    wanted |= {str(p.relative_to(ROOT)) for p in (ROOT / "diffspeaker3d").rglob("*") if p.is_file() and p.suffix != ".pyc" and not p.name.startswith(".")}
     assert wanted <= names
     assert not any(n.startswith(("tests", "conf/", "scripts")) for n in names)
     code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import diffspeaker3d.config as c; print(c.CONF_DIR)"
