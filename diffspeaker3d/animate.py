@@ -43,7 +43,7 @@ def main(cfg: DictConfig) -> None:
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device)
     guest = guest_head(cfg.template, animator)
-    options = animator.options(style=_plain(cfg.style), template=None if guest else cfg.template, seed=cfg.seed, steps=cfg.steps, fps=cfg.fps)
+    options = animator.options(style=_plain(cfg.style), template=None if guest else cfg.template, seed=cfg.seed, steps=cfg.steps, fps=cfg.fps, strength=cfg.strength)
     failures = [message for job in jobs if (message := run_job(job, animator, options, cfg, guest, inspected, len(jobs) > 1))]
     if inspected is not None:
         failures += report(inspected, jobs, strict=cfg.qc == "strict")

@@ -14,7 +14,7 @@ from diffspeaker3d.animation import Animation
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.export import FORMATS, save
 from diffspeaker3d.export.html import HtmlOptions, page
-from diffspeaker3d.pipeline import SpeechAnimator
+from diffspeaker3d.pipeline import MAX_STRENGTH, SpeechAnimator
 
 if TYPE_CHECKING:
     import gradio
@@ -52,7 +52,8 @@ class Page:
         self.heads: list[str] = list(animator.topology.templates)
 
     def animate(
-        self, audio: str | None, head: str | None, style: str | None, blend: str, amount: float, seed: float | None, steps: float | None, text: str | None
+        self, audio: str | None, head: str | None, style: str | None, blend: str, amount: float, seed: float | None, steps: float | None, strength: float | None,
+        text: str | None,
     ) -> tuple[Animation, str, str]:
         """The animation, the player with it, and what was done.
 
@@ -66,7 +67,7 @@ class Page:
             raise InputError("the transcript looks like a file name; paste the words themselves")
         manner = blended(style, blend, amount)
         try:
-            animation = self.animator(audio, style=manner, template=head, seed=int(seed or 0), steps=int(steps) if steps else None, text=text or None)
+            animation = self.animator(audio, style=manner, template=head, seed=int(seed or 0), steps=int(steps) if steps else None, strength=1.0 if strength is None else strength, text=text or None)
         except InputError as error:  # the visitor knows the recording by its name, not by where it was put
             raise InputError(str(error).replace(audio, Path(audio).name)) from error
         note = f"{animation.duration:.1f} seconds, {len(animation)} frames at {animation.fps:g} fps"
@@ -167,7 +168,7 @@ def build_page(animator: SpeechAnimator, folder: Path) -> gradio.Blocks:
 
 
 def _inputs(words: Page) -> list[Any]:
-    """Sound, head, style, second style, its amount, seed, steps, transcript: in the order of `Page.animate`."""
+    """Sound, head, style, second style, its amount, seed, steps, strength, transcript: in the order of `Page.animate`."""
     import gradio as gr
 
     audio = gr.Audio(sources=["upload", "microphone"], type="filepath", label="Speech", buttons=[], elem_id="speech")
@@ -184,5 +185,6 @@ def _inputs(words: Page) -> list[Any]:
             default = dict(words.animator.config.get("sampling", {})).get("steps", 10)
             limit = min(max(MAX_STEPS, default), words.animator.schedule.num_timesteps)
             steps = gr.Slider(1, limit, default, step=1, label="Steps", info="more is slower", min_width=120)
+        strength = gr.Slider(0, MAX_STRENGTH, 1.0, step=0.05, label="Strength", info="how far the face moves")
         text = gr.Textbox(label="What is said", lines=2, placeholder="optional, English: guides the lips; or auto", elem_id="text")
-    return [audio, head, style, blend, amount, seed, steps, text]
+    return [audio, head, style, blend, amount, seed, steps, strength, text]

@@ -34,6 +34,7 @@ from diffspeaker3d.topology import ASSETS, Topology, load_topology
 DEFAULT_CHECKPOINT = ASSETS / "checkpoint"
 SAMPLERS: Mapping[str, Callable[..., Tensor]] = {"ddim": ddim_sample, "official": official_sample}
 MAX_SOUND_RATE = 48_000  # Hz; the animation keeps the sound at its own rate up to this
+MAX_STRENGTH = 2.0
 ENCODE_SECONDS = 60  # speech encoded at once
 ENCODE_MARGIN = 4  # s heard on either side of it: more than the encoder's reach
 WINDOW_FRAMES, WINDOW_HOP = 3600, 3300  # denoised at once; longer clips run in overlapping windows, for flat memory
@@ -76,7 +77,7 @@ class SpeechAnimator:
         provenance = {"checkpoint": checkpoint_hash(folder), "version": __version__, **config.get("provenance", {})}
         return cls(model, NoiseSchedule(**config["schedule"]), topology, config | {"provenance": provenance})
 
-    def options(self, style: Style = None, template: str | None = None, seed: int = 0, steps: int | None = None, fps: float | None = None) -> dict[str, Any]:
+    def options(self, style: Style = None, template: str | None = None, seed: int = 0, steps: int | None = None, fps: float | None = None, strength: float = 1.0) -> dict[str, Any]:
         """Check the options of a call once, before many calls; returns them for `animator(audio, **options)`.
 
         Raises:
@@ -88,12 +89,14 @@ class SpeechAnimator:
             raise InputError(f"steps={steps}: must be 1 to {self.schedule.num_timesteps}")
         if fps is not None and not 1 <= fps <= 240:
             raise InputError(f"fps={fps}: must be 1 to 240")
-        return {"style": style, "template": template, "seed": seed, "steps": steps, "fps": fps}
+        if not 0 <= strength <= MAX_STRENGTH:
+            raise InputError(f"strength={strength}: must be 0 (a still face) to {MAX_STRENGTH:g}")
+        return {"style": style, "template": template, "seed": seed, "steps": steps, "fps": fps, "strength": strength}
 
     @torch.inference_mode()
     def __call__(
         self, audio: Audio, *, style: Style = None, template: str | None = None, seed: int = 0, steps: int | None = None, fps: float | None = None,
-        text: str | Path | None = None,
+        strength: float = 1.0, text: str | Path | None = None,
     ) -> Animation:
         """Animate one utterance.
 
@@ -104,6 +107,7 @@ class SpeechAnimator:
             seed: decides what the sound does not.
             steps: DDIM steps; None is the checkpoint's own.
             fps: output frames per second; None is the model's own. Other rates interpolate.
+            strength: how far the face moves from rest, 1 as sampled; lips seal and eyes blink at any strength.
             text: what is said (English), a .txt file that holds it, or "auto": its phones then guide the lips (extra `align`).
 
         Raises:
@@ -112,7 +116,7 @@ class SpeechAnimator:
         """
         if text is not None and not isinstance(self.model.motion, ControlMotion):
             raise InputError("text: guides blendshape controls only, this checkpoint moves bare vertices; leave text out, or use the default checkpoint")
-        self.options(style, template, seed, steps, fps)
+        self.options(style, template, seed, steps, fps, strength)
         # 1. waveform, at 16 kHz for the model and at its own rate for the outputs
         sound, rate = _mono(audio)
         waveform = resample(sound, rate, SAMPLE_RATE)
@@ -129,9 +133,10 @@ class SpeechAnimator:
         motion = self._finish(motion, features, style, zlib.crc32(waveform.tobytes(), seed & 0xFFFFFFFF))  # lines of one seed differ
         if phones is not None and isinstance(self.model.motion, ControlMotion):
             motion = guide_controls(motion, phones, self.model.fps, self.model.motion.names)
+        motion = self._scaled(motion, strength)
         rest = {
             "waveform": sound, "sample_rate": rate,
-            "provenance": {**self.config["provenance"], "seed": seed, "style": style, "steps": steps, "audio": _name(audio), **({} if text is None else {"text": str(text)})},
+            "provenance": {**self.config["provenance"], "seed": seed, "style": style, "steps": steps, "strength": strength, "audio": _name(audio), **({} if text is None else {"text": str(text)})},
         }  # fmt: skip
         return self._animation(motion, fps, self.topology.template(template), rest)
 
@@ -198,6 +203,16 @@ class SpeechAnimator:
             columns = [CONTROL_NAMES.index(name) for group in groups for name in MOTION_GROUPS[group]]
             motion[:, columns] = lively[:, columns]
         return motion
+
+    def _scaled(self, motion: np.ndarray, strength: float) -> np.ndarray:
+        """Motion (T, D) further from rest or nearer to it; closure is a fraction of the opening, and blinks are whole."""
+        if strength == 1.0:
+            return motion
+        names = self.model.motion.names if isinstance(self.model.motion, ControlMotion) else ()
+        whole = [k for k, name in enumerate(names) if name == "mouthClose" or name in MOTION_GROUPS["lids"]]
+        factors = np.full(motion.shape[1], strength, np.float32)
+        factors[whole] = 1.0
+        return motion * factors
 
     def _animation(self, motion: np.ndarray, fps: float | None, template: np.ndarray, rest: dict[str, Any]) -> Animation:
         """Motion (T, D) in its own units, at the model's rate, to an animation at `fps`."""

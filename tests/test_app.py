@@ -68,7 +68,7 @@ def page(checkpoint: Path, tmp_path: Path) -> Page:
 
 
 def test_animate_gives_a_player_and_the_same_motion_as_the_command(page: Page, sound: Path) -> None:
-    animation, player, words = page.animate(str(sound), "maya", "calm", "wild", 0.25, 7, 2, "")
+    animation, player, words = page.animate(str(sound), "maya", "calm", "wild", 0.25, 7, 2, 1.0, "")
     same = page.animator(sound, style="calm:0.75+wild:0.25", template="maya", seed=7, steps=2)
     np.testing.assert_array_equal(animation.weights, same.weights)
     np.testing.assert_array_equal(animation.template, page.animator.topology.template("maya"))
@@ -85,7 +85,7 @@ def test_every_head_and_style_of_the_model_is_offered(page: Page) -> None:
 
 @pytest.mark.parametrize("suffix", [s for s in FORMATS if s in (".npz", ".glb", ".csv", ".json", ".html", ".mdd")])
 def test_files_carry_the_recordings_name(page: Page, sound: Path, suffix: str) -> None:
-    animation = page.animate(str(sound), None, None, "none", 0.5, None, None, None)[0]
+    animation = page.animate(str(sound), None, None, "none", 0.5, None, None, None, None)[0]
     files, words = page.make_file(animation, suffix)
     assert Path(files[0]).name == f"one line{suffix}" and all(Path(f).stat().st_size > 0 for f in files)
     assert f"one line{suffix}" in words
@@ -96,7 +96,7 @@ def test_refusals_are_one_line_without_paths_of_the_server(page: Page, sound: Pa
     (tmp_path / "broken.wav").write_text("no sound")
     for audio, text, words in ((None, "", "no recording yet"), (str(tmp_path / "broken.wav"), "", "^broken.wav: "), (str(sound), "secret.txt", "paste the words")):
         with pytest.raises(InputError, match=words) as refusal:
-            page.animate(audio, None, "calm", "none", 0.5, 0, 2, text)
+            page.animate(audio, None, "calm", "none", 0.5, 0, 2, 1.0, text)
         assert str(tmp_path) not in str(refusal.value)
     with pytest.raises(InputError, match="press Animate first"):
         page.make_file(None, ".glb")

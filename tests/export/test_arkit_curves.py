@@ -16,7 +16,7 @@ from diffspeaker3d.errors import InputError
 from diffspeaker3d.export import save
 from diffspeaker3d.export.livelink_csv import timecode
 
-# The header of a recording by the Live Link Face app, as published with captures: right before left for jaw and mouth.
+# The header that the Live Link Face app writes, typed from its documented order: right before left for jaw and mouth.
 CAPTURE_HEADER = (
     "Timecode,BlendshapeCount,EyeBlinkLeft,EyeLookDownLeft,EyeLookInLeft,EyeLookOutLeft,EyeLookUpLeft,EyeSquintLeft,EyeWideLeft,"
     "EyeBlinkRight,EyeLookDownRight,EyeLookInRight,EyeLookOutRight,EyeLookUpRight,EyeSquintRight,EyeWideRight,JawForward,JawRight,"
