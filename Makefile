@@ -1,6 +1,6 @@
 # make demo            a talking head from the shipped sample (or AUDIO=your.wav) in outputs/demo
 # make test            everything the project promises, checked
-# make test-clients    the same with foreign readers: Khronos validator, three.js, Chromium
+# make test-clients    the same with foreign readers: Khronos validator, three.js, Blender, Chromium (apt: chromium, nodejs)
 # make checkpoint      the default checkpoint again, from nothing (hours)
 # make pictures        the pictures of the README again
 PYTHON ?= python3
@@ -21,10 +21,16 @@ test: $(call STAMP,test)
 	$(BIN)/lint-imports --config setup.cfg
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not clients" --cov --cov-report=term:skip-covered
 
-test-clients: $(call STAMP,test)
-	npm install --prefix tests/clients --silent
+test-clients: $(call STAMP,test) .venv-blender/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[app]"
-	$(BIN)/python -m pytest -m clients
+	npm install --prefix tests/clients --silent
+	DIFFSPEAKER3D_BLENDER=$(CURDIR)/.venv-blender/bin/python $(BIN)/python -m pytest -m clients
+
+# Blender as a module exists for one Python only, wants an older NumPy, and is GPL: it lives apart and runs as its own process.
+.venv-blender/.installed:
+	$(PYTHON) -m venv .venv-blender
+	-.venv-blender/bin/python -m pip install --quiet "bpy==4.5.*"
+	touch $@
 
 checkpoint: $(call STAMP,test)
 	$(BIN)/python -m diffspeaker3d.train experiment=mannequin

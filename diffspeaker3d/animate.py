@@ -42,7 +42,7 @@ def main(cfg: DictConfig) -> None:
 
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device)
-    guest = guest_head(cfg.template, animator)
+    guest = guest_head(cfg.template, cfg.landmarks, animator)
     options = animator.options(style=_plain(cfg.style), template=None if guest else cfg.template, seed=cfg.seed, steps=cfg.steps, fps=cfg.fps, strength=cfg.strength)
     failures = [message for job in jobs if (message := run_job(job, animator, options, cfg, guest, inspected, len(jobs) > 1))]
     if inspected is not None:
@@ -105,11 +105,13 @@ def report(inspected: list[Entry], jobs: list[Job], strict: bool) -> list[str]:
     return failed if strict else []
 
 
-def guest_head(template: str | None, animator: SpeechAnimator) -> GuestHead | None:
+def guest_head(template: str | None, landmarks: DictConfig | None, animator: SpeechAnimator) -> GuestHead | None:
     """The head to animate when `template` names a file; None when it names an identity."""
     from diffspeaker3d.export.heads import is_head_file, open_head
 
-    return open_head(str(template), animator.topology) if is_head_file(template) else None
+    if not is_head_file(template):
+        return None
+    return open_head(str(template), animator.topology, None if landmarks is None else {str(name): int(vertex) for name, vertex in landmarks.items()})
 
 
 def write(animation: Animation, output: str, cfg: DictConfig, guest: GuestHead | None = None) -> None:

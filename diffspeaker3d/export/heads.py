@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,16 @@ def is_head_file(template: str | None) -> bool:
     return template is not None and Path(template).suffix.lower() in HEAD_SUFFIXES
 
 
-def open_head(path: str, mannequin: Topology) -> GuestHead:
+def open_head(path: str, mannequin: Topology, landmarks: Mapping[str, int] | None = None) -> GuestHead:
     """Read a head; one without shapes is given the mannequin's, and what is unsure about the fit is logged.
 
+    Args:
+        path: the file.
+        mannequin: whose shapes are fitted.
+        landmarks: name -> vertex of a head without shapes, where the search for them needs help (see `retarget.fit_head`).
+
     Raises:
-        InputError: missing or broken file, or not a head.
+        InputError: missing or broken file, not a head, or unknown landmarks.
     """
     if path.lower().endswith(".glb"):
         try:
@@ -60,7 +66,7 @@ def open_head(path: str, mannequin: Topology) -> GuestHead:
             return GuestHead(character_topology(character), character)
     if mannequin.blendshapes is None:
         raise InputError(f"template={path}: needs a model of blendshape controls to drive it, this checkpoint moves {mannequin.name} vertices")
-    fitted = fit_head(load_head(path), mannequin)
+    fitted = fit_head(load_head(path), mannequin, landmarks)
     for doubt in fitted.report.get("unsure", []):
         log.warning("%s: unsure: %s", path, doubt)
     return GuestHead(fitted.topology, None)
