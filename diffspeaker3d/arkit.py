@@ -1,7 +1,7 @@
 """The ARKit blendshape vocabulary, and the one place where lips are made to meet.
 
 `mouthClose` is Apple's lip closure *on top of* an open jaw, so closed lips need `mouthClose == jawOpen` exactly, and
-half a millimetre of gap is 1.6 % of the jaw's range: no regression lands there. Speech motor control has the same
+half a millimetre of gap is 1.4 % of the jaw's range: no regression lands there. Speech motor control has the same
 problem and solves it by aiming *past* contact (virtual targets: Löfqvist & Gracco 1997): the lips are stopped by each
 other. We do the same. A motion model works on **controls**: the 52 weights (and `tongueUp`) with one slot replaced,
 `mouthClose` holds the *closure*, a fraction of the current opening that may exceed one. `close_lips` turns controls

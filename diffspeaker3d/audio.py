@@ -80,7 +80,7 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
         try:
             decoded = _decode_av(path)
         except ImportError:
-            raise InputError(f"{path}: cannot be decoded ({error}); install the extra: pip install diffspeaker3d[video]") from error
+            raise InputError(f"{path}: cannot be decoded ({error}) without PyAV; pip install av") from error
         if decoded is None:
             raise InputError(f"{path}: not a sound file that can be decoded ({_reason(error)}); convert it to wav, flac or mp3") from error
         return decoded

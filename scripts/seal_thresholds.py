@@ -22,7 +22,7 @@ from diffspeaker3d.data.synthetic.phones import VISEMES, VOWELS, viseme_frames
 from diffspeaker3d.metrics import Share, bilabial_closure_recall, closure_threshold, false_closure, mouth_opening
 from diffspeaker3d.pipeline import SpeechAnimator
 
-PAIRS = ((0.98, 0.99), (0.2, 0.5), (0.1, 0.35), (0.05, 0.2), (0.02, 0.1), (0.01, 0.05), (0.005, 0.02), (0.002, 0.01))
+PAIRS = ((1.0, 2.0), (0.2, 0.5), (0.1, 0.35), (0.05, 0.2), (0.02, 0.1), (0.01, 0.05), (0.005, 0.02), (0.002, 0.01))
 
 
 def main() -> None:

@@ -84,7 +84,7 @@ def mp3(waveform: np.ndarray, kilobits: int) -> np.ndarray:
     try:
         import av
     except ImportError as error:
-        raise InputError("conditions: mp3 needs PyAV; install the extra: pip install diffspeaker3d[video]") from error
+        raise InputError("conditions: mp3 needs PyAV; pip install av") from error
     stream_bytes = io.BytesIO()
     try:
         with av.open(stream_bytes, "w", format="mp3") as container:

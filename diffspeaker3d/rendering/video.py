@@ -65,7 +65,7 @@ def _import_av() -> ModuleType:
     try:
         import av
     except ImportError as error:
-        raise InputError("mp4: writing video needs PyAV; pip install diffspeaker3d[video]") from error
+        raise InputError("mp4: writing video needs PyAV; pip install av") from error
     return av
 
 
