@@ -149,6 +149,7 @@ class ControlLoss(MotionLoss):
         names: the K controls.
         regions: region -> factor on its vertices; see `region_weights`.
         closure_weight: where the target seals the lips, jaw and closure errors count 1 + this.
+        groups: motion group -> factor on its part of the state terms, 1 where not named.
         num_groups: motion groups of the state.
     """
 
@@ -164,6 +165,7 @@ class ControlLoss(MotionLoss):
         names: Sequence[str] = CONTROL_NAMES,
         regions: Mapping[str, float] | None = None,
         closure_weight: float = 2.0,
+        groups: Mapping[str, float] | None = None,
         num_groups: int = 1,
     ) -> None:
         super().__init__(weights, ("state", "state_velocity", "vertex", "vertex_velocity", "viseme"))
@@ -174,6 +176,7 @@ class ControlLoss(MotionLoss):
         self.register_buffer("velocity_power", torch.ones(num_groups))
         self.register_buffer("vertex_power", torch.ones(2))  # of position and of velocity
         self.closure = list(names).index("mouthClose")
+        self.group_weights = dict(groups or {})
 
     def forward(
         self,
@@ -194,6 +197,8 @@ class ControlLoss(MotionLoss):
             viseme_logits (Tensor (B, T, n)): of the auxiliary head, or None.
             visemes (Tensor (B, T) int64): their classes, -100 where unknown, or None.
         """
+        if unknown := sorted(set(self.group_weights) - set(motion.groups)):
+            raise InputError(f"loss: unknown motion groups {', '.join(unknown)}; known: {', '.join(motion.groups)}")
         prediction, target = prediction.float(), target.float()
         moving = velocity_mask(frame_mask)
         error = prediction - target
@@ -201,10 +206,11 @@ class ControlLoss(MotionLoss):
         square = error.square() * (1.0 + closed * self.closure_channels)
         speed = velocity(error).square()
         groups = list(motion.groups.values())
+        shares = torch.tensor([self.group_weights.get(name, 1.0) for name in motion.groups], device=square.device)
         distance = (motion.weights(prediction) - motion.weights(target)) @ self.factor.T
         terms = {
-            "state": torch.stack([masked_mean(square[..., g], frame_mask) for g in groups]).sum(),
-            "state_velocity": (torch.stack([masked_mean(speed[..., g], moving) for g in groups]) / self.velocity_power).sum(),
+            "state": (torch.stack([masked_mean(square[..., g], frame_mask) for g in groups]) * shares).sum(),
+            "state_velocity": (torch.stack([masked_mean(speed[..., g], moving) for g in groups]) * shares / self.velocity_power).sum(),
             "vertex": masked_mean(distance.square().sum(-1, keepdim=True), frame_mask) / self.vertex_power[0],
             "vertex_velocity": masked_mean(velocity(distance).square().sum(-1, keepdim=True), moving) / self.vertex_power[1],
         }

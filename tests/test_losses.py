@@ -135,6 +135,20 @@ def test_calibration_makes_velocity_terms_relative() -> None:
     assert float(vertex.velocity_power) == pytest.approx(float((target[1, 1:] - target[1, :-1]).square().mean()))
 
 
+def test_a_group_that_counts_less_leaves_the_other_terms_alone() -> None:
+    motion = ControlMotion(NAMES, groups={"mouth": NAMES[:3], "brows": NAMES[3:]})
+    target, mask = torch.zeros(1, 6, 4), torch.ones(1, 6, dtype=torch.bool)
+    moved = target.clone()
+    moved[..., 3] = torch.arange(6.0)
+    whole, half = (ControlLoss(ALL, topology(), NAMES, groups=groups, num_groups=2) for groups in (None, {"brows": 0.5}))
+    plain, halved = whole(moved, target, mask, motion), half(moved, target, mask, motion)
+    for name in ("state", "state_velocity"):
+        assert float(halved[name]) == pytest.approx(0.5 * float(plain[name])) and float(plain[name]) > 0
+    assert torch.equal(halved["vertex"], plain["vertex"])
+    with pytest.raises(InputError, match="unknown motion groups lids; known: mouth, brows"):
+        ControlLoss(ALL, topology(), NAMES, groups={"lids": 0.5}, num_groups=2)(moved, target, mask, motion)
+
+
 def test_viseme_cross_entropy_skips_padding_and_unknown() -> None:
     logits = torch.randn(1, 4, 3, generator=torch.Generator().manual_seed(0))
     mask = torch.tensor([[True, True, True, False]])

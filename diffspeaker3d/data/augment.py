@@ -15,7 +15,9 @@ from scipy import fft
 from diffspeaker3d.audio import SAMPLE_RATE
 
 EQ_KNOTS = 7
-ROLL_OFF_ORDER = 4  # of the band limits: 24 dB per octave
+ROLL_OFF_ORDERS = (4, 9)  # of the band limits, the last exclusive: 24 to 48 dB per octave
+CROWD_SHARE = 0.5  # of the noises; the others are white or pink
+CLIP_LEVELS = (0.1, 0.8)  # where a converter cuts, relative to the peak: up to 20 dB too loud
 PINK_FLOOR_HZ = 20.0
 QUIET_RMS = 1e-3  # what noise is measured against where there is no speech
 
@@ -38,15 +40,15 @@ class Augmentation:
     speed: tuple[float, float] = (0.80, 1.25)
     room_seconds: tuple[float, float] = (0.1, 0.6)
     eq_db: float = 9.0
-    snr_db: tuple[float, float] = (5.0, 40.0)
+    snr_db: tuple[float, float] = (3.0, 35.0)
     gain_db: tuple[float, float] = (-20.0, 6.0)
     p_speed: float = 0.8
     p_eq: float = 0.7
     p_room: float = 0.5
-    p_band: float = 0.3
+    p_band: float = 0.4
     p_noise: float = 0.7
     p_codec: float = 0.2
-    p_clip: float = 0.1
+    p_clip: float = 0.2
 
     def __call__(
         self, waveform: np.ndarray, rng: np.random.Generator, babble: Sequence[np.ndarray] = ()
@@ -56,7 +58,7 @@ class Augmentation:
         Args:
             waveform (array (N,) float32): at SAMPLE_RATE; not modified.
             rng: decides everything.
-            babble: other waveforms to mix into a crowd; without them the crowd is shaped noise.
+            babble: other waveforms to mix into a crowd, may be read on access; without them the crowd is shaped noise.
 
         Returns:
             waveform (M,) float32 in [-1, 1], M = round(N * time_scale), and time_scale: what happened at t seconds now
@@ -65,14 +67,15 @@ class Augmentation:
         if rng.random() < self.clean or len(waveform) < 2:
             return np.asarray(waveform, np.float32), 1.0
         changed, time_scale = self._filter(np.asarray(waveform, np.float32), rng)
-        reference = max(float(np.sqrt(np.mean(np.square(changed)))), QUIET_RMS)
+        loudness = float(np.sqrt(np.mean(np.square(changed))))
         if rng.random() < self.p_noise:
-            level = reference * 10.0 ** (-rng.uniform(*self.snr_db) / 20.0)
-            changed += level * _noise(len(changed), rng, babble)
+            level = max(loudness, QUIET_RMS) * 10.0 ** (-rng.uniform(*self.snr_db) / 20.0)
+            crowd = babble if loudness > QUIET_RMS else ()  # voices on their own would be the speech
+            changed += level * _noise(len(changed), rng, crowd)
         if rng.random() < self.p_codec:
             changed = _mu_law(changed, int(rng.integers(6, 9)))
         if rng.random() < self.p_clip:
-            limit = float(np.abs(changed).max()) * rng.uniform(0.25, 0.8)
+            limit = float(np.abs(changed).max()) * np.exp(rng.uniform(*np.log(CLIP_LEVELS)))
             changed = np.clip(changed, -limit, limit)
         gain = 10.0 ** (rng.uniform(*self.gain_db) / 20.0)
         return np.clip(changed * np.float32(gain), -1.0, 1.0).astype(np.float32), time_scale
@@ -102,11 +105,11 @@ class Augmentation:
             knots = np.linspace(0.0, SAMPLE_RATE / 2, EQ_KNOTS)
             gain *= 10.0 ** (np.interp(hertz, knots, rng.uniform(-self.eq_db, self.eq_db, EQ_KNOTS)) / 20.0)
         if rng.random() < self.p_band:
-            telephone = rng.random() < 0.4
+            telephone = rng.random() < 0.5
             low = 300.0 if telephone else rng.uniform(40.0, 300.0)
             high = 3400.0 if telephone else rng.uniform(2800.0, 7500.0)
-            ratio = np.maximum(hertz, 1.0)
-            gain /= np.sqrt((1.0 + (low / ratio) ** (2 * ROLL_OFF_ORDER)) * (1.0 + (ratio / high) ** (2 * ROLL_OFF_ORDER)))
+            ratio, power = np.maximum(hertz, 1.0).astype(np.float64), 2 * int(rng.integers(*ROLL_OFF_ORDERS))
+            gain /= np.sqrt((1.0 + (low / ratio) ** power) * (1.0 + (ratio / high) ** power))
         return gain.astype(np.float32)
 
 
@@ -121,11 +124,8 @@ def _room(rt60: float, rng: np.random.Generator) -> np.ndarray:
 
 def _noise(count: int, rng: np.random.Generator, babble: Sequence[np.ndarray]) -> np.ndarray:
     """Noise (count,) float32 of RMS 1: white, pink, or a crowd."""
-    kind = rng.integers(3)
-    if kind == 0:
-        noise = rng.standard_normal(count, dtype=np.float32)
-    elif kind == 1:
-        noise = _shaped(count, 0.5, rng)
+    if rng.random() >= CROWD_SHARE:
+        noise = rng.standard_normal(count, dtype=np.float32) if rng.random() < 0.5 else _shaped(count, 0.5, rng)
     elif len(babble):
         noise = np.zeros(count, np.float32)
         for _ in range(int(rng.integers(2, 7))):

@@ -24,8 +24,8 @@ from diffspeaker3d.errors import InputError
 
 NO_LABEL = -100  # viseme of padding and of clips without phones: what torch's cross entropy ignores
 
-Augment = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, float]]
-"""(waveform (N,), rng) -> (waveform (N',), time_scale): time_scale is new duration over old, e.g. 1.1 is slower speech."""
+Augment = Callable[[np.ndarray, np.random.Generator, Sequence[np.ndarray]], tuple[np.ndarray, float]]
+"""(waveform (N,), rng, voices of others) -> (waveform (N',), time_scale): time_scale is new duration over old, e.g. 1.1 is slower speech."""
 
 Label = Callable[[Sequence[Phone], int, float], np.ndarray]
 """(phones, num_frames, fps) -> labels (T,) int64, e.g. data.synthetic.phones.viseme_frames."""
@@ -67,6 +67,7 @@ class ClipDataset(Dataset[dict]):
             raise InputError(f"{corpus.root}: no clip in split {'+'.join(splits)}; splits with clips: {known}")
         self.crop_frames = None if crop_seconds is None else max(1, round(crop_seconds * corpus.fps))
         self.seed, self.augment, self.label, self.features = seed, augment, label, features
+        self.voices = Voices(corpus, self.clips)
         self.styles = style_matrix(corpus, self.clips)
         self.subjects = tuple(dict.fromkeys(clip.subject for clip in corpus.clips))
         """Who `template_index` counts: every subject of the corpus in manifest order, the same for every split."""
@@ -132,7 +133,7 @@ class ClipDataset(Dataset[dict]):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """The changed sound, and the motion (linearly) and labels (nearest) at the instants its frames come from."""
         assert self.augment is not None
-        waveform, time_scale = self.augment(waveform, rng)
+        waveform, time_scale = self.augment(waveform, rng, self.voices)
         num_frames = max(1, num_motion_frames(len(waveform), SAMPLE_RATE, self.corpus.fps))
         waveform = np.asarray(waveform, np.float32)[: num_samples_of(num_frames, self.corpus.fps)]
         if time_scale == 1.0 and num_frames == len(motion):
@@ -143,6 +144,24 @@ class ClipDataset(Dataset[dict]):
         weight = (source - low).astype(np.float32)[:, None]
         viseme = None if viseme is None else viseme[np.rint(source).astype(np.int64)]
         return waveform, motion[low] + weight * (motion[high] - motion[low]), viseme
+
+
+class Voices(Sequence[np.ndarray]):
+    """The sounds of clips in which somebody talks, each read when it is asked for: who fills a room with babble.
+
+    Args:
+        corpus: a prepared corpus.
+        clips: of which those are left out whose sentence is a remark in parentheses, such as "(music)".
+    """
+
+    def __init__(self, corpus: Corpus, clips: Sequence[ClipRecord]) -> None:
+        self.paths = [corpus.audio_path(clip) for clip in clips if not clip.sentence.startswith("(")]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        return soundfile.read(self.paths[index], dtype="float32")[0]
 
 
 def check_files(corpus: Corpus, clip: ClipRecord) -> None:

@@ -21,7 +21,8 @@ WARP_KNEE = 4800.0  # Hz: above it the vocal-tract warp bends back to the band e
 POWER_FLOOR = 1e-7  # about the quantisation noise of 16 bit
 STATISTICS_FRAMES = 4 * MEL_RATE  # levels are relative to the four seconds around
 QUIET_SPREAD = 0.5  # keeps steady noise (spread below 1) from being blown up to the size of speech (about 3)
-AUGMENT_PROBABILITY = 0.5
+WARP_PROBABILITY = 0.7  # in training
+MASK_PROBABILITY = 0.5
 
 
 class MelEncoder(AudioEncoder):
@@ -35,7 +36,7 @@ class MelEncoder(AudioEncoder):
         num_mels: bands.
         dilations: one residual block each.
         dropout: probability.
-        warp_range: in training, half of the clips get a vocal-tract warp drawn from this range (1 = none; VTLP).
+        warp_range: in training, 70 % of the clips get a vocal-tract warp drawn from this range (1 = none; VTLP).
         mask_bands: in training, half of the clips lose up to so many neighbouring bands (SpecAugment).
         mask_frames: the same with neighbouring 10 ms frames.
     """
@@ -93,7 +94,7 @@ class MelEncoder(AudioEncoder):
     def _draw_warp(self, batch: int, device: torch.device) -> Tensor:
         low, high = self.warp_range
         warp = low + (high - low) * torch.rand(batch, device=device)
-        return torch.where(torch.rand(batch, device=device) < AUGMENT_PROBABILITY, warp, torch.ones_like(warp))
+        return torch.where(torch.rand(batch, device=device) < WARP_PROBABILITY, warp, torch.ones_like(warp))
 
     def _masked(self, mel: Tensor) -> Tensor:
         """One band of frequencies and one of frames set to the mean (0), each in half of the clips."""
@@ -102,7 +103,7 @@ class MelEncoder(AudioEncoder):
             size = mel.shape[dim]
             draw = torch.rand(3, len(mel), 1, device=mel.device)
             start = draw[0] * max(size - most, 1)
-            stop = start + draw[1] * most * (draw[2] < AUGMENT_PROBABILITY)
+            stop = start + draw[1] * most * (draw[2] < MASK_PROBABILITY)
             index = torch.arange(size, device=mel.device)
             hidden = (index >= start) & (index < stop)
             keep = keep * ~hidden.unsqueeze(3 - dim)

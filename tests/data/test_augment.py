@@ -66,6 +66,16 @@ def test_noise_has_the_asked_level(voice: np.ndarray, crowd: bool) -> None:
         assert 20 * np.log10(np.std(voice) / np.std(difference)) == pytest.approx(12.0, abs=0.5)
 
 
+def test_a_silent_clip_is_not_given_the_voices_of_others() -> None:
+    noisy = Augmentation(**(NONE | {"p_noise": 1.0}), gain_db=(0.0, 0.0))
+    voice = np.zeros(SAMPLE_RATE, np.float32)
+    voice[::100] = 1.0  # the spectrum of a crowd of it has lines every 160 Hz
+    for seed in range(12):
+        changed, _ = noisy(np.zeros(SAMPLE_RATE, np.float32), np.random.default_rng(seed), [voice])
+        spectrum = np.abs(np.fft.rfft(changed)) ** 2
+        assert spectrum[160::160].mean() < 4 * spectrum[80::160].mean()
+
+
 def test_telephone_band_removes_what_a_line_does_not_carry() -> None:
     hiss = 0.1 * np.random.default_rng(0).standard_normal(2 * SAMPLE_RATE).astype(np.float32)
     line = Augmentation(**(NONE | {"p_band": 1.0}), gain_db=(0.0, 0.0))

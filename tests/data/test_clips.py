@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -74,13 +76,29 @@ def test_batch_is_padded_with_zeros_and_the_mask_marks_real_frames(tmp_path: Pat
 
 
 def test_slowed_speech_stretches_motion_and_labels(tmp_path: Path) -> None:
-    def slower(waveform: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    def slower(waveform: np.ndarray, rng: np.random.Generator, voices: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
         return np.repeat(waveform, 2), 2.0
 
     clips = ClipDataset(write_corpus(tmp_path, [10], phones=True), ("train",), augment=slower, label=viseme_frames)
     item = clips[0]
     assert len(item["motion"]) == 20 and len(item["waveform"]) == 20 * 640 and len(item["viseme"]) == 20
     np.testing.assert_allclose(item["motion"][:, 0], np.minimum(np.arange(20) / 2, 9) * 1e-3, atol=1e-7)
+
+
+def test_augmentation_hears_those_who_talk_in_the_same_split_and_reads_them_only_then(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path, [10, 12, 14])
+    silent = dataclasses.replace(corpus.clips[1], sentence="(silence)")
+    corpus = dataclasses.replace(corpus, clips=(corpus.clips[0], silent, corpus.clips[2]))
+    heard: list[int] = []
+
+    def listen(waveform: np.ndarray, rng: np.random.Generator, voices: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
+        heard.extend(len(voice) for voice in voices)
+        return waveform, 1.0
+
+    clips = ClipDataset(corpus, ("train",), augment=listen)
+    assert not heard
+    clips[0]
+    assert heard == [10 * 640, 14 * 640]
 
 
 @pytest.mark.parametrize("fps", [25.0, 29.97, 30.0, 60.0])
@@ -113,6 +131,7 @@ def test_a_damaged_corpus_is_named_before_the_first_step(tmp_path: Path) -> None
 
 SPARSE = """
 import resource, sys
+from collections.abc import Sequence
 from pathlib import Path
 import numpy as np, soundfile
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
