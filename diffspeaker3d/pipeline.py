@@ -18,7 +18,7 @@ from diffspeaker3d.animation import Animation
 from diffspeaker3d.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.audio import SAMPLE_RATE, num_motion_frames, read_audio, resample
 from diffspeaker3d.data.guidance import guide_controls, guiding_phones, seal_heard
-from diffspeaker3d.data.synthetic import MOTION_GROUPS, VISEMES, Manner, Phone, expressions
+from diffspeaker3d.data.synthetic import MOTION_GROUPS, VISEMES, VOWELS, Manner, Phone, expressions
 from diffspeaker3d.diffusion import (
     NoiseSchedule,
     SamplingOptions,
@@ -28,7 +28,7 @@ from diffspeaker3d.diffusion import (
     windowed,
 )
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models import ControlMotion, DiffSpeaker, checkpoint_hash, load_checkpoint, read_config
+from diffspeaker3d.models import ControlMotion, DiffSpeaker, Generator, checkpoint_hash, load_checkpoint, read_config
 from diffspeaker3d.topology import ASSETS, Topology, load_topology
 
 DEFAULT_CHECKPOINT = ASSETS / "checkpoint"
@@ -173,6 +173,8 @@ class SpeechAnimator:
 
     def _sample(self, features: Tensor, style: Tensor, seed: int, steps: int | None) -> Tensor:
         """Motion state (1, T, D)."""
+        if isinstance(self.model.denoiser, Generator):
+            return self.model.denoiser.generate(features, style.to(features))
         sampling = dict(self.config.get("sampling", {}))
         sample = SAMPLERS[sampling.pop("sampler", "ddim")]
         options = SamplingOptions(**sampling | ({"steps": steps} if steps else {}))
@@ -187,8 +189,9 @@ class SpeechAnimator:
     def _finish(self, motion: np.ndarray, features: Tensor, style: Style, chance: int) -> np.ndarray:
         """Sampled controls (T, K) with what the checkpoint's configuration adds, told by the viseme head.
 
-        `seal: [low, high]` closes the lips where p, b, m is heard. `procedural: [lids, gaze]` gives those groups to the
-        process that made them in the training corpus, blinks drawn to the pauses that are heard.
+        `seal: [low, high]` closes the lips where p, b, m is heard. `procedural: [lids, gaze, brows]` gives those groups
+        to the process that made them in the training corpus: blinks drawn to the pauses that are heard, raised brows
+        to the long vowels.
         """
         logits = self.model.viseme_logits(features)
         if logits is None or not isinstance(self.model.motion, ControlMotion):
@@ -228,9 +231,11 @@ class SpeechAnimator:
 
 
 def _runs(labels: np.ndarray, fps: float) -> list[Phone]:
-    """Runs of equal viseme labels (T,) as phones."""
+    """Runs of equal viseme labels (T,) as phones; a vowel no shorter than the clip's median one counts as stressed."""
     edges = [0, *(np.flatnonzero(np.diff(labels)) + 1), len(labels)]
-    return [Phone(VISEMES[labels[a]], a / fps, b / fps) for a, b in pairwise(edges)]
+    runs = [(VISEMES[labels[a]], int(a), int(b)) for a, b in pairwise(edges)]
+    usual = np.median([b - a for name, a, b in runs if name in VOWELS] or [0])
+    return [Phone(name + "1" * (name in VOWELS and b - a >= usual), a / fps, b / fps) for name, a, b in runs]
 
 
 def set_threads(threads: int | None) -> None:

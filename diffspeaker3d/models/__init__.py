@@ -2,12 +2,14 @@
 
     waveform -AudioEncoder-> audio_features (B, T, D_a)
     x_t, timestep | audio_features, style -Denoiser-> prediction (B, T, D)
+    audio_features, style -Generator-> motion state (B, T, D)     in the denoiser's place: the autoregressive baseline
     state (B, T, D) -MotionSpace.decode-> displacements (3V) or controls (K)
 
 Letters: B batch, T motion frames, D motion dimension, D_a audio width, C width, H heads, S styles, L layers.
 """
 
 from diffspeaker3d.models.audio_encoder import AudioEncoder
+from diffspeaker3d.models.autoregressive import AutoregressiveDecoder, Generator
 from diffspeaker3d.models.checkpoint import build, checkpoint_hash, load_checkpoint, read_config, save_checkpoint
 from diffspeaker3d.models.denoiser import Condition, Denoiser
 from diffspeaker3d.models.diffspeaker import DiffSpeaker, Prediction
@@ -19,7 +21,7 @@ from diffspeaker3d.models.precision import in_precision
 from diffspeaker3d.models.transformers_encoder import TransformersEncoder
 
 __all__ = [
-    "AudioEncoder", "Condition", "ControlMotion", "Denoiser", "DiffSpeaker", "MelEncoder", "MotionSpace", "Prediction",
+    "AudioEncoder", "AutoregressiveDecoder", "Condition", "ControlMotion", "Denoiser", "DiffSpeaker", "Generator", "MelEncoder", "MotionSpace", "Prediction",
     "Space", "TransformersEncoder", "VertexMotion", "build", "checkpoint_hash", "convert_official", "in_precision", "load_checkpoint", "read_config",
     "save_checkpoint",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.models.audio_encoder import AudioEncoder, length_mask
+from diffspeaker3d.models.autoregressive import AutoregressiveDecoder
 from diffspeaker3d.models.denoiser import Denoiser
 from diffspeaker3d.models.motion import ControlMotion, VertexMotion
 
@@ -31,7 +32,7 @@ class DiffSpeaker(nn.Module):
 
     Args:
         audio_encoder: waveform to audio features, one row per motion frame.
-        denoiser: takes those features and this motion space's states.
+        denoiser: takes those features and this motion space's states; or a `Generator`, the autoregressive baseline.
         motion: between states and the face's own units.
         fps: motion frames per second; the encoder's.
         style_names: one per style dimension, the speakers of the training corpus.
@@ -43,7 +44,7 @@ class DiffSpeaker(nn.Module):
     def __init__(
         self,
         audio_encoder: AudioEncoder,
-        denoiser: Denoiser,
+        denoiser: Denoiser | AutoregressiveDecoder,
         motion: VertexMotion | ControlMotion,
         *,
         fps: float,
@@ -58,7 +59,9 @@ class DiffSpeaker(nn.Module):
         _fits("number of styles", len(style_names), denoiser.style_dim)
         if audio_encoder.fps != fps:
             raise InputError(f"model: fps {fps} of the motion does not fit fps {audio_encoder.fps} of the audio encoder")
-        self.audio_encoder, self.denoiser, self.motion = audio_encoder, denoiser, motion
+        self.audio_encoder = audio_encoder
+        self.denoiser: Denoiser | AutoregressiveDecoder = denoiser
+        self.motion = motion
         self.fps, self.style_names = float(fps), tuple(style_names)
         self.topology, self.topology_hash = topology, topology_hash
         self.viseme_head = nn.Linear(audio_encoder.width, num_visemes) if num_visemes else None
@@ -66,7 +69,7 @@ class DiffSpeaker(nn.Module):
     def forward(
         self, x_t: Tensor, timestep: Tensor, waveform: Tensor, num_samples: Tensor, num_frames: Tensor, style: Tensor
     ) -> Prediction:
-        """One training pass.
+        """One training pass of a diffusion model.
 
         Args:
             x_t (Tensor (B, T, D)): noisy states, T = num_frames.max().

@@ -1,4 +1,7 @@
-"""Training step: noise on the left of the design's arrows, losses on the right."""
+"""Training step: noise on the left of the design's arrows, losses on the right.
+
+A `Generator` in the denoiser's place makes its motion without noise; the two kinds part in `predict` and in `sample`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 from diffspeaker3d.diffusion import NoiseSchedule, SamplingOptions, ddim_sample, initial_noise
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.losses import ControlLoss, VertexLoss
-from diffspeaker3d.models import DiffSpeaker
+from diffspeaker3d.models import DiffSpeaker, Generator
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 MakeRate = Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]
@@ -30,7 +33,7 @@ TIMESTEPS: Mapping[str, Callable[[Tensor], Tensor]] = {
 
 
 class SpeechTraining(LightningModule):
-    """Learns x_start from noisy motion and speech, and keeps an exponential moving average of the weights.
+    """Learns x_start from noisy motion and speech (a `Generator`: from speech), and keeps an exponential moving average of the weights.
 
     All randomness of a step (timesteps, noise, dropout, warps) follows from (seed, step, rank), so a resumed run
     continues bit for bit. Timesteps and noise are those of the global batch, each rank taking its part, so that n
@@ -43,7 +46,7 @@ class SpeechTraining(LightningModule):
         losses: named terms on the prediction.
         optimizer: makes the optimiser from parameters.
         rate: makes the learning-rate schedule (stepped every batch) from the optimiser, or None for a constant rate.
-        draws: noisy versions of each clip per step; the speech encoder runs once for all of them.
+        draws: noisy versions of each clip per step; the speech encoder runs once for all of them. One without noise.
         ema_decay: of the average that is validated and exported.
         steps: DDIM steps of validation.
         seed: of everything random here.
@@ -64,7 +67,8 @@ class SpeechTraining(LightningModule):
         self.model, self.schedule, self.losses = model, schedule, losses
         self.average = AveragedModel(model, avg_fn=functools.partial(moving_average, ema_decay)).requires_grad_(False)
         self.make_optimizer, self.make_rate = optimizer, rate
-        self.draws, self.steps, self.seed = draws, steps, seed
+        self.draws = 1 if isinstance(model.denoiser, Generator) else draws
+        self.steps, self.seed = steps, seed
         self.timestep_of = TIMESTEPS[timesteps]
         self.step_seed = 0
 
@@ -90,10 +94,7 @@ class SpeechTraining(LightningModule):
             tensor.repeat_interleave(self.draws, 0)
             for tensor in (model.motion.encode(batch["motion"]), batch["frame_mask"], batch["style"], features)
         )
-        timestep, noise = self.draw(x_start)
-        x_t = self.schedule.add_noise(x_start, noise, timestep)
-        output = model.denoiser(x_t, timestep, heard, style, mask)
-        prediction = self.schedule.x_start(output, x_t, timestep)
+        prediction = self.predict(model, x_start, heard, style, mask)
         if isinstance(self.losses, VertexLoss):
             return self.losses(prediction, x_start, mask, model.motion)
         logits, visemes = model.viseme_logits(features), batch.get("viseme")
@@ -101,6 +102,15 @@ class SpeechTraining(LightningModule):
             return self.losses(prediction, x_start, mask, model.motion)
         repeated = (tensor.repeat_interleave(self.draws, 0) for tensor in (logits, visemes))
         return self.losses(prediction, x_start, mask, model.motion, *repeated)
+
+    def predict(self, model: DiffSpeaker, x_start: Tensor, features: Tensor, style: Tensor, frame_mask: Tensor) -> Tensor:
+        """What the network makes of x_start (B, T, D): from a noisy version of it, or from speech alone."""
+        if isinstance(model.denoiser, Generator):
+            return model.denoiser.learn(features, style)
+        timestep, noise = self.draw(x_start)
+        x_t = self.schedule.add_noise(x_start, noise, timestep)
+        output = model.denoiser(x_t, timestep, features, style, frame_mask)
+        return self.schedule.x_start(output, x_t, timestep)
 
     def draw(self, x_start: Tensor) -> tuple[Tensor, Tensor]:
         """Timesteps (B,) and noise (B, T, D) of this rank's states; with several ranks, its part of the global draw."""
@@ -134,6 +144,8 @@ class SpeechTraining(LightningModule):
     def sample(self, model: DiffSpeaker, batch: dict[str, Any], seed: int) -> Tensor:
         """Sampled motion state (B, T, D) for a batch."""
         features = audio_features(model, batch)
+        if isinstance(model.denoiser, Generator):
+            return model.denoiser.generate(features, batch["style"])
         options = SamplingOptions(steps=self.steps)
         timesteps = self.schedule.timesteps(options.steps, options.spacing)
         space = model.denoiser.in_space("auto", model.denoiser.condition(features, batch["style"], batch["frame_mask"], timesteps))
