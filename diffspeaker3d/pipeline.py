@@ -231,11 +231,11 @@ class SpeechAnimator:
 
 
 def _runs(labels: np.ndarray, fps: float) -> list[Phone]:
-    """Runs of equal viseme labels (T,) as phones; a vowel no shorter than the clip's median one counts as stressed."""
+    """Runs of equal viseme labels (T,) as phones; a vowel longer than half of the clip's counts as stressed."""
     edges = [0, *(np.flatnonzero(np.diff(labels)) + 1), len(labels)]
     runs = [(VISEMES[labels[a]], int(a), int(b)) for a, b in pairwise(edges)]
-    usual = np.median([b - a for name, a, b in runs if name in VOWELS] or [0])
-    return [Phone(name + "1" * (name in VOWELS and b - a >= usual), a / fps, b / fps) for name, a, b in runs]
+    usual = float(np.median([b - a for name, a, b in runs if name in VOWELS] or [0]))
+    return [Phone(name + "1" if name in VOWELS and b - a > usual else name, a / fps, b / fps) for name, a, b in runs]
 
 
 def set_threads(threads: int | None) -> None:

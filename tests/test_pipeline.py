@@ -1,10 +1,13 @@
 """The animator with the shipped checkpoint: what a call promises."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 
-from diffspeaker3d import SpeechAnimator
+from diffspeaker3d import SpeechAnimator, pipeline
+from diffspeaker3d.data.synthetic import VISEMES
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.metrics import mouth_opening
 
@@ -98,3 +101,12 @@ def test_a_smiling_style_smiles(animator, voice):
 def test_too_little_sound_is_refused(animator):
     with pytest.raises(InputError, match="less than one motion frame"):
         animator((np.zeros(500, np.float32), RATE))
+
+
+def test_the_longer_half_of_the_heard_vowels_is_stressed():
+    names = ["sil", "aa", "PP", "eh", "DD", "aa", "sil"]
+    frames = [5, 3, 2, 6, 1, 9, 4]
+    heard = pipeline._runs(np.repeat([VISEMES.index(n) for n in names], frames), 30.0)
+    assert [phone.name for phone in heard] == ["sil", "aa", "PP", "eh", "DD", "aa1", "sil"]
+    assert heard[0].start == 0.0 and heard[-1].end == 1.0 and all(a.end == b.start for a, b in pairwise(heard))
+    assert [phone.name for phone in pipeline._runs(np.zeros(10, np.int64), 30.0)] == ["sil"]

@@ -64,7 +64,7 @@ def build_model(cfg: DictConfig, corpus: Corpus) -> tuple[dict[str, Any], DiffSp
     if corpus.styles == STYLE_NAMES:
         config["styles"] = dict(PRESETS)
         # Sparse events that nothing in the sound announces: a small model samples too few of them (docs/voice.md).
-        config["procedural"] = ["lids", "gaze"]
+        config["procedural"] = ["lids", "gaze", "brows"]
     if corpus.motion == "controls" and num_visemes:
         config["seal"] = list(SEAL_PROBABILITY)
     return config, model

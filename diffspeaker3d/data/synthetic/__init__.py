@@ -7,13 +7,14 @@ from diffspeaker3d.data.synthetic.articulation import articulate
 from diffspeaker3d.data.synthetic.build import build_corpus
 from diffspeaker3d.data.synthetic.manner import PRESETS, STYLE_NAMES, Manner
 from diffspeaker3d.data.synthetic.nonverbal import MOTION_GROUPS, expressions
-from diffspeaker3d.data.synthetic.phones import VISEMES, Phone, viseme_frames
+from diffspeaker3d.data.synthetic.phones import VISEMES, VOWELS, Phone, viseme_frames
 
 __all__ = [
     "MOTION_GROUPS",
     "PRESETS",
     "STYLE_NAMES",
     "VISEMES",
+    "VOWELS",
     "Manner",
     "Phone",
     "articulate",
