@@ -23,7 +23,9 @@ def main(cfg: DictConfig) -> None:
         clips_csv,
         draw_worst,
         evaluate,
+        named_checkpoints,
         table,
+        try_drawing,
         write_report,
     )
     from diffspeaker3d.pipeline import SpeechAnimator, set_threads
@@ -33,21 +35,27 @@ def main(cfg: DictConfig) -> None:
         split=cfg.split, limit=cfg.limit, seeds=_items(cfg.seeds), styles=cfg.styles, steps=cfg.steps,
         baselines=_items(cfg.baselines), conditions=_items(cfg.conditions), worst=cfg.worst,
     )  # fmt: skip
+    others = named_checkpoints(cfg.against)
     RenderOptions(renderer=cfg.renderer)  # a wrong name is to be heard before the work, not after
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device)
     animator.options(steps=cfg.steps)
+    against = {name: SpeechAnimator.from_pretrained(folder, device=cfg.device) for name, folder in others.items()}
     corpus = open_corpus(cfg.dataset)
+    if options.worst:
+        try_drawing(cfg.renderer)
     folder = Path(cfg.out or f"outputs/evaluate/{corpus.name}-{cfg.split}")
     with clips_csv(folder / "clips.csv") as write_row:
-        evaluation = evaluate(animator, corpus, options, write_row)
+        evaluation = evaluate(animator, corpus, options, write_row, against)
     numbers = evaluation.numbers | {"checkpoint": dict(animator.config["provenance"])}
+    for name, other in against.items():
+        numbers["against"][name]["checkpoint"] = dict(other.config["provenance"])
     write_report(folder, numbers, draw_worst(animator, corpus, evaluation.worst, folder, cfg.steps, cfg.renderer))
     log.info("%s, split %s, %d clips; %s", corpus.name, cfg.split, numbers["clips"], "; ".join(numbers["regions"].values()))
     log.info("%s", table(numbers))
     for line in changes(numbers):
         log.info("%s", line)
-    log.info("%s: report.html, metrics.json, clips.csv", folder)
+    log.info("%s: report.html, metrics.json, clips.csv%s", folder, ", worst-*.mp4, worst-*.png" * bool(evaluation.worst))
 
 
 def _items(value: Any) -> tuple[Any, ...]:

@@ -54,10 +54,11 @@ def test_training_leaves_a_checkpoint_and_goes_on_where_it_stopped(world):
 
 def test_evaluate_scores_model_and_baselines(world):
     folder, data = world
-    said = door("evaluate", f"checkpoint={folder}/run/checkpoint", *data, "split=train", "limit=3", "seeds=[0,10]", "baselines=[mean_face,ridge]", "worst=1", "renderer=numpy", "out=scores", cwd=folder)
-    assert {p.name for p in (folder / "scores").iterdir()} == {"report.html", "metrics.json", "clips.csv", "worst-1.png"}
+    said = door("evaluate", f"checkpoint={folder}/run/checkpoint", *data, "split=train", "limit=3", "seeds=[0,10]", "baselines=[mean_face,ridge]", f"against={{again:{folder}/run/checkpoint}}", "worst=1", "renderer=numpy", "out=scores", cwd=folder)
+    assert {p.name for p in (folder / "scores").iterdir()} == {"report.html", "metrics.json", "clips.csv", "worst-1.png", "worst-1.mp4"}
     result = json.loads((folder / "scores" / "metrics.json").read_text())
-    assert set(result["models"]) == {"model", "mean_face", "ridge"} and result["clips"] == 3
+    assert set(result["models"]) == {"model", "again", "mean_face", "ridge"} and result["clips"] == 3
+    assert result["models"]["again"] == result["models"]["model"] and result["against"]["again"]["checkpoint"] == result["checkpoint"]
     for scores in result["models"].values():
         assert scores["lve"] > 0 and 0 <= scores.get("closure_recall", 0) <= 1
     assert result["models"]["model"]["diversity_upper_face"] > 0

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import sys
 import tracemalloc
 
 import numpy as np
@@ -20,14 +21,17 @@ from diffspeaker3d.evaluation import (
     clips_csv,
     draw_worst,
     evaluate,
+    named_checkpoints,
     run,
     table,
+    try_drawing,
+    worst,
     write_report,
 )
 from diffspeaker3d.evaluation.clip import count_blinks, lag
 from diffspeaker3d.evaluation.conditions import babble, gain, mp3, other_voices, parse_condition, telephone
 from diffspeaker3d.evaluation.tally import Means
-from diffspeaker3d.evaluation.worst import round_up, worst_moments
+from diffspeaker3d.evaluation.worst import around, round_up, worst_moments
 from diffspeaker3d.metrics import region_hash
 from diffspeaker3d.topology import Topology
 
@@ -161,10 +165,86 @@ def test_report_csv_and_pictures(corpus, tmp_path):
     assert json.loads((out / "metrics.json").read_text("utf-8"))["models"]["model"]["lve"] == pytest.approx(2.5e-6, rel=1e-3)
     page = (out / "report.html").read_text("utf-8")
     assert "&lt;six&gt;" in page and "<six>" not in page and "<script" not in page
-    assert evaluation.numbers["regions"]["lips"] in page and page.count("data:image/png;base64,") == 1
+    assert evaluation.numbers["regions"]["lips"] in page and page.count("data:image/png;base64,") == page.count("data:video/mp4;base64,") == 1
     assert not re.search(r'(?:src|href)="(?!data:)', page), "the page must stand alone"
     assert "√ 1.58 mm" in page  # root of 2.5 mm²
     assert "lve [m²]" in table(evaluation.numbers) and "±" in table(evaluation.numbers)
+
+
+def test_worst_clips_move_and_sound(corpus, tmp_path, monkeypatch):
+    """Recording, prediction, distance: the three differ where they must, for as long as the clip is, or the part shown."""
+    av = pytest.importorskip("av")
+    monkeypatch.setattr(worst, "SIZE", 64)
+    for number, (seconds, frames) in enumerate(((8.0, LENGTHS[1]), (1.0, 25))):
+        monkeypatch.setattr(worst, "SECONDS", seconds)
+        case = run.WorstClip(1.0, "eve_1", 0, "ann")
+        (picture,) = draw_worst(Off(corpus, lambda style, seed, loudness: 0.01), corpus, [case], tmp_path / str(number), None, "numpy")
+        with av.open(str(picture.video)) as video:
+            images = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+            sound = video.streams.audio[0]
+            assert len(images) == frames and images[0].shape == (64, 192, 3)
+            assert abs(float(sound.duration * sound.time_base) - frames / FPS) < 0.1
+        recording, prediction, distance = np.split(images[0].astype(int), 3, 1)
+        assert np.abs(recording[20:] - prediction[20:]).max() > 50 and picture.scale == 10.0
+        assert len(np.unique(distance[20:].reshape(-1, 3) // 16, axis=0)) > 5, "colours"
+        assert picture.start == 0, "equally far off in every frame: the first is the worst"
+    assert around(50, 60, 25).tolist() == list(range(35, 60)) and around(3, 10, 25).tolist() == list(range(10))
+    assert around(30, 60, 10).tolist() == list(range(25, 35))
+
+
+def test_what_cannot_draw_or_encode_says_so_in_one_line_before_the_work(monkeypatch):
+    pytest.importorskip("av")
+    try_drawing("numpy")
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "av", None)
+        with pytest.raises(InputError, match="mp4: writing video needs PyAV; pip install av"):
+            try_drawing("numpy")
+    monkeypatch.setattr("diffspeaker3d.rendering.opengl.unavailable", lambda name: "no OpenGL here")
+    with pytest.raises(InputError, match="renderer=egl: no OpenGL here"):
+        try_drawing("egl")
+
+
+# Other checkpoints.
+
+
+def test_others_stand_beside_ours_under_the_same_circumstances(corpus, tmp_path):
+    ours, theirs = (Off(corpus, lambda style, seed, loudness, mm=mm: 0.001 * mm * (1 if loudness > 0.1 else 2)) for mm in (1, 3))
+    options, rows = EvaluationOptions(seeds=(0, 1), conditions=("clean", "gain-12"), baselines=(), worst=1), []
+    evaluation = evaluate(ours, corpus, options, rows.append, {"rival": theirs})
+    numbers = evaluation.numbers
+    assert ours.calls == theirs.calls and list(numbers["models"]) == ["model", "rival"]
+    assert numbers["models"]["rival"]["lve"] == pytest.approx(9e-6, rel=1e-3) and numbers["intervals"]["rival"]["lve"] == pytest.approx(0, abs=1e-12)
+    assert numbers["against"]["rival"]["conditions"]["gain-12"]["lve_change"] == pytest.approx(3.0, rel=1e-3)
+    alone = evaluate(ours, corpus, options).numbers
+    assert {key: value for key, value in numbers.items() if key not in ("models", "intervals", "against")} == {key: value for key, value in alone.items() if key not in ("models", "intervals", "against")}
+    assert numbers["models"]["model"] == alone["models"]["model"] and {case.clip for case in evaluation.worst} < {"eve_0", "eve_1"}
+    assert {(row["model"], row["condition"]) for row in rows} == {(name, sound) for name in ("model", "rival") for sound in ("clean", "gain-12")}
+    assert "rival" in table(numbers).splitlines()[0] and "rival, gain-12: lve +300.0% ± 0.0%" in list(changes(numbers))
+    numbers["against"]["rival"]["checkpoint"] = {"name": "<them>"}
+    write_report(tmp_path, numbers, [])
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "3.00 mm for rival" in page and "rival, gain-12" in page and "rival, clean" in page and "Checkpoint of rival: name: &lt;them&gt;" in page
+
+
+def test_names_of_others_must_be_new(corpus, tiny_topology):
+    assert named_checkpoints(None) == {} and named_checkpoints({"rival": "a/b"}) == {"rival": "a/b"}
+    for value, message in (("a/b", "give every checkpoint a name"), ({"ridge": "x"}, "ridge belongs to another column"), ({"model": "x"}, "another column"), ({"rival": None}, "rival has no checkpoint")):
+        with pytest.raises(InputError, match=message):
+            named_checkpoints(value)
+    stranger = Off(corpus)
+    stranger.topology = tiny_topology
+    with pytest.raises(InputError, match="is not that of rival: tiny"):
+        evaluate(Off(corpus), corpus, against={"rival": stranger})
+
+
+def test_another_frame_rate_is_refused_not_compared_frame_by_frame(corpus):
+    class Fast(Off):
+        def __call__(self, audio, **options):
+            found = super().__call__(audio, **options)
+            return Animation(found.vertices, 30.0, found.topology, found.template)
+
+    with pytest.raises(InputError, match="moves at 30 frames per second, the corpus at 25"):
+        evaluate(Fast(corpus), corpus)
 
 
 def test_nothing_is_left_when_it_breaks(corpus, tmp_path):

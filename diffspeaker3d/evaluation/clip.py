@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from diffspeaker3d.audio import SAMPLE_RATE
 from diffspeaker3d.data.clips import read_phones
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.data.synthetic.phones import VISEMES, VOWELS, viseme_frames
+from diffspeaker3d.errors import InputError
 from diffspeaker3d.metrics import (
     Share,
     beat_alignment,
@@ -53,7 +55,13 @@ Numbers = dict[str, Measured]
 
 
 def aligned(prediction: Animation, truth: Animation) -> tuple[Take, Take]:
-    """Both over their common frames; the predicted motion on the recorded speaker's own neutral face."""
+    """Both over their common frames; the predicted motion on the recorded speaker's own neutral face.
+
+    Raises:
+        InputError: the two have different frame rates, so that frame by frame they show different moments.
+    """
+    if not math.isclose(prediction.fps, truth.fps, rel_tol=1e-3):
+        raise InputError(f"the checkpoint moves at {prediction.fps:g} frames per second, the corpus at {truth.fps:g}: prepare the corpus at the checkpoint's rate")
     count = min(len(prediction), len(truth))
     vertices = np.asarray(prediction.vertices[:count])
     if not np.array_equal(prediction.template, truth.template):

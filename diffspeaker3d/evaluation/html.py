@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from diffspeaker3d.evaluation.glossary import BY_NAME, METRICS, Metric, unit_of
+from diffspeaker3d.evaluation.options import BASELINES, MODEL, RECORDED
 from diffspeaker3d.evaluation.worst import Picture
 from diffspeaker3d.topology import METRES_PER_UNIT
 
@@ -35,7 +37,8 @@ td.text{white-space:normal;text-align:left}
 .words th{text-align:left}
 .facts{display:flex;flex-wrap:wrap;gap:.4rem 2.2rem;margin:1rem 0;padding:.9rem 1.1rem;background:var(--tint);border-radius:.5rem;font-size:.9rem}
 .facts b{display:block;font-weight:600}
-img{max-width:100%;height:auto;border:1px solid var(--line);border-radius:.4rem;display:block}
+figure{margin:0}
+img,video{max-width:100%;height:auto;border:1px solid var(--line);border-radius:.4rem;display:block}
 .bars{columns:2;column-gap:3rem;font-size:.85rem;font-variant-numeric:tabular-nums}
 .bars div{display:flex;align-items:center;gap:.6rem;padding:.12rem 0;break-inside:avoid}
 .bars span{flex:0 0 10.5rem}
@@ -52,7 +55,7 @@ def page(numbers: Mapping[str, Any], pictures: Sequence[Picture]) -> str:
     title = f"{numbers['corpus']}, split {numbers['split']}: how well the face follows the voice"
     parts = [
         f"<h1>{escape(title)}</h1>", _facts(numbers), "<h2>In short</h2>", "".join(f"<p>{line}</p>" for line in in_short(numbers)),
-        "<h2>All numbers</h2>", _intervals_note(numbers), _metrics_table({**numbers["models"], "recorded": numbers["recorded"]}, numbers),
+        "<h2>All numbers</h2>", _intervals_note(numbers), _metrics_table({**numbers["models"], RECORDED: numbers["recorded"]}, numbers),
         _section("By kind of voice or speaker", "Model only.", numbers["groups"], numbers),
         _section("By style", "Every clip of an unseen speaker is predicted in each training style.", numbers["styles"], numbers),
         _conditions(numbers), _controls(numbers), _worst(pictures, numbers), _glossary(numbers), _provenance(numbers),
@@ -63,10 +66,10 @@ def page(numbers: Mapping[str, Any], pictures: Sequence[Picture]) -> str:
 
 def in_short(numbers: Mapping[str, Any]) -> list[str]:
     """The few sentences that most readers want, as HTML."""
-    model, unit = numbers["models"]["model"], numbers["unit"]
+    model, unit = numbers["models"][MODEL], numbers["unit"]
     lines = []
     if "lve" in model:
-        others = [f"{_length(scores['lve'] ** 0.5, unit)} for the baseline {escape(name)}" for name, scores in numbers["models"].items() if name != "model" and "lve" in scores]
+        others = [f"{_length(scores['lve'] ** 0.5, unit)} for {'the baseline ' * (name in BASELINES)}{escape(name)}" for name, scores in numbers["models"].items() if name != MODEL and "lve" in scores]
         lines.append(f"In a typical frame the worst lip vertex is off by <b>{_length(model['lve'] ** 0.5, unit)}</b> (root of LVE){'; it is ' + ', '.join(others) if others else ''}.")
     if "closure_recall" in model:
         lines.append(f"<b>{model['closure_recall']:.0%}</b> of the spoken p, b and m show closed lips; {model.get('false_closures', 0):.0%} of open vowel frames show them too.")
@@ -152,10 +155,10 @@ def _section(title: str, note: str, columns: Mapping[str, Mapping[str, float]], 
 def _conditions(numbers: Mapping[str, Any]) -> str:
     if not numbers["conditions"]:
         return ""
-    clean = numbers["models"]["model"]
+    clean = numbers["models"][MODEL]
     shown = [name for name in ("lve", "mve", "mouth_opening_distance", "mtm_ms", "closure_recall") if name in clean]
-    rows = [["<td>clean</td>", "<td></td>", *(_cell(BY_NAME[name], clean[name], None, False, numbers["unit"]) for name in shown)]]
-    for condition, found in numbers["conditions"].items():
+    rows = [[f"<td>{escape(who)}</td>", "<td></td>", *(_cell(BY_NAME[name], numbers["models"][key].get(name), None, False, numbers["unit"]) for name in shown)] for key, who in _cleans(numbers)]
+    for condition, found in every_condition(numbers):
         key = "lve_change" if "lve_change" in found else "mve_change"
         width = found.get(f"{key}_interval")
         change = f"{found[key]:+.1%}" + (f" <span class=soft>± {width:.1%}</span>" if width is not None else "") if key in found else ""
@@ -163,6 +166,19 @@ def _conditions(numbers: Mapping[str, Any]) -> str:
     units = [f"{escape(BY_NAME[name].title)}<br><small>{escape(_scale(BY_NAME[name], numbers['unit'])[1])}</small>" for name in shown]
     note = "The same clips, the sound changed: babble is a crowd of six other voices so many decibels below the speech; telephone keeps 300 to 3400 Hz; mp3 goes through an encoder and back; gain is in decibels and clips at full scale."
     return f"<h2>Worse sound</h2><p class=soft>{note}</p>" + _table(["condition", "change of the lip error" if "lve" in clean else "change of the error", *units], rows)
+
+
+def every_condition(numbers: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """Changed sounds with their numbers: the model's, then those of every model beside it under its name."""
+    yield from numbers["conditions"].items()
+    for name, other in numbers["against"].items():
+        yield from ((f"{name}, {condition}", found) for condition, found in other["conditions"].items())
+
+
+def _cleans(numbers: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Models with what their unchanged sound is called beside `every_condition`."""
+    yield MODEL, "clean"
+    yield from ((name, f"{name}, clean") for name in numbers["against"])
 
 
 def _controls(numbers: Mapping[str, Any]) -> str:
@@ -181,12 +197,22 @@ def _worst(pictures: Sequence[Picture], numbers: Mapping[str, Any]) -> str:
     shown = []
     for number, picture in enumerate(pictures, 1):
         case = picture.worst
-        size = f"√LVE {_length(math.sqrt(case.error), numbers['unit'])}" if "lve" in numbers["models"]["model"] else f"MVE {_length(case.error, numbers['unit'])}"
-        data = base64.b64encode(picture.path.read_bytes()).decode("ascii")
+        size = f"√LVE {_length(math.sqrt(case.error), numbers['unit'])}" if "lve" in numbers["models"][MODEL] else f"MVE {_length(case.error, numbers['unit'])}"
         times = ", ".join(f"{t:.2f} s" for t in picture.seconds)
-        caption = f"<h3>{number}. {escape(case.clip)}</h3><p class=soft>{size}, seed {case.seed}, style {escape(case.style_name)}; rows at {times}. “{escape(picture.sentence)}”</p>"
-        shown.append(f'<figure style="margin:0">{caption}<img alt="prediction, recording and distance of {escape(case.clip)}" src="data:image/png;base64,{data}"></figure>')
-    return "<h2>The worst clips</h2><p class=soft>At the worst moment of each third of the clip: prediction, recording, and the distance between them in colour.</p>" + "".join(shown)
+        part = f" The video begins at {picture.start:.2f} s." if picture.start else ""
+        caption = f"<h3>{number}. {escape(case.clip)}</h3><p class=soft>{size}, seed {case.seed}, style {escape(case.style_name)}. “{escape(picture.sentence)}”{part}</p>"
+        shown.append(
+            f'<figure>{caption}<video controls playsinline preload=metadata src="{_data(picture.video, "video/mp4")}"></video>'
+            f'<p class=soft>The worst moment of each part of the clip: {times}.</p>'
+            f'<img alt="recording, prediction and distance of {escape(case.clip)}" src="{_data(picture.still, "image/png")}"></figure>'
+        )
+    note = "Recording, prediction, and the distance between them in colour, every vertex with its own; the scale, in millimetres where the unit is known, ends at the clip's largest lip error."
+    return f"<h2>The worst clips</h2><p class=soft>{note}</p>" + "".join(shown)
+
+
+def _data(path: Path, kind: str) -> str:
+    """A file as an address that holds it."""
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
 def _glossary(numbers: Mapping[str, Any]) -> str:
@@ -202,8 +228,13 @@ def _glossary(numbers: Mapping[str, Any]) -> str:
 
 def _provenance(numbers: Mapping[str, Any]) -> str:
     regions = "".join(f"<p class=soft>{escape(name)}: {escape(text)}</p>" for name, text in numbers["regions"].items())
-    made = "; ".join(f"{key}: {value}" for key, value in numbers.get("checkpoint", {}).items() if isinstance(value, str | int | float))
-    return f"<h2>Where this comes from</h2>{regions}<p class=soft style='overflow-wrap:anywhere'>Checkpoint: {escape(made) or 'not named'}</p>"
+    made = {"Checkpoint": numbers.get("checkpoint", {})} | {f"Checkpoint of {name}": other.get("checkpoint", {}) for name, other in numbers["against"].items()}
+    lines = "".join(f"<p class=soft style='overflow-wrap:anywhere'>{escape(what)}: {escape(_said(facts)) or 'not named'}</p>" for what, facts in made.items())
+    return f"<h2>Where this comes from</h2>{regions}{lines}"
+
+
+def _said(facts: Mapping[str, Any]) -> str:
+    return "; ".join(f"{key}: {value}" for key, value in facts.items() if isinstance(value, str | int | float))
 
 
 def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:

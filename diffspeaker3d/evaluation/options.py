@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.evaluation.conditions import CLEAN, parse_condition
 
 STYLES = ("all", "own")
 BASELINES = ("mean_face", "nearest_neighbour", "ridge")
+MODEL, RECORDED = "model", "recorded"  # columns of every table: the checkpoint that is evaluated, and the recording
 
 
 @dataclass(frozen=True)
@@ -52,3 +55,21 @@ class EvaluationOptions:
     def changed(self) -> tuple[str, ...]:
         """The conditions other than clean, each once."""
         return tuple(dict.fromkeys(name for name in self.conditions if name != CLEAN))
+
+
+def named_checkpoints(value: Any) -> dict[str, str]:
+    """`against` of the command line: column name -> checkpoint.
+
+    Raises:
+        InputError: not names with checkpoints, or a name that another column has.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(f"against={value}: give every checkpoint a name, as against={{faceformer:DIR}}")
+    taken = (MODEL, RECORDED, *BASELINES)
+    if clashes := [str(name) for name in value if name in taken]:
+        raise InputError(f"against: the name {', '.join(clashes)} belongs to another column of the table; choose another")
+    if empty := [str(name) for name, checkpoint in value.items() if checkpoint is None]:
+        raise InputError(f"against: {', '.join(empty)} has no checkpoint; write against={{{empty[0]}:DIR}}")
+    return {str(name): str(checkpoint) for name, checkpoint in value.items()}

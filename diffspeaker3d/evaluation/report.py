@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from diffspeaker3d.evaluation.glossary import BY_NAME, METRICS, PER_CLIP, unit_of
-from diffspeaker3d.evaluation.html import page
+from diffspeaker3d.evaluation.html import every_condition, page
+from diffspeaker3d.evaluation.options import RECORDED
 from diffspeaker3d.evaluation.worst import Picture
 from diffspeaker3d.files import atomic_path
 
@@ -37,20 +38,21 @@ def write_report(folder: Path, numbers: Mapping[str, Any], pictures: Sequence[Pi
 
 def table(numbers: Mapping[str, Any]) -> str:
     """Metrics as rows; models, the recording and groups of voices as columns; mean ± half width of the 95 % interval."""
-    columns = {**numbers["models"], "recorded": numbers["recorded"], **numbers["groups"]}
-    shown = [metric for metric in METRICS if any(metric.name in column for column in columns.values())]
+    columns = [(name, scores, numbers["intervals"].get(name, {})) for name, scores in numbers["models"].items()]
+    columns += [(name, scores, {}) for name, scores in ((RECORDED, numbers["recorded"]), *numbers["groups"].items())]
+    shown = [metric for metric in METRICS if any(metric.name in scores for _, scores, _ in columns)]
     names = [f"{metric.name} [{unit_of(metric, numbers['unit'])}]" for metric in shown]
     width = max(map(len, names), default=0) + 2
-    lines = ["".ljust(width) + "".join(name.rjust(22) for name in columns)]
+    lines = ["".ljust(width) + "".join(name.rjust(22) for name, _, _ in columns)]
     for metric, name in zip(shown, names, strict=True):
-        cells = (cell(column.get(metric.name), numbers["intervals"].get(key, {}).get(metric.name)) for key, column in columns.items())
+        cells = (cell(scores.get(metric.name), widths.get(metric.name)) for _, scores, widths in columns)
         lines.append(name.ljust(width) + "".join(text.rjust(22) for text in cells))
     return "\n".join(lines)
 
 
 def changes(numbers: Mapping[str, Any]) -> Iterator[str]:
     """One line per changed sound: by how much the error grows."""
-    for name, found in numbers["conditions"].items():
+    for name, found in every_condition(numbers):
         for key in ("lve_change", "mve_change"):
             if key in found:
                 width = found.get(f"{key}_interval")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,7 @@ from diffspeaker3d.evaluation.clip import (
     region_vertices,
 )
 from diffspeaker3d.evaluation.conditions import CLEAN, parse_condition
-from diffspeaker3d.evaluation.options import EvaluationOptions
+from diffspeaker3d.evaluation.options import MODEL, EvaluationOptions
 from diffspeaker3d.evaluation.predictors import Animator, Predict, Style
 from diffspeaker3d.evaluation.tally import Correlations, Crowd, Means, over_repeats, seed_shares
 from diffspeaker3d.metrics import MotionFeatures, describe_region
@@ -78,10 +78,11 @@ class Evaluator:
     Args:
         corpus, options: where and what.
         on_row: is given the numbers of every prediction of every clip.
+        styled: predictors that take a style, and so all of them for speakers nobody has seen.
     """
 
-    def __init__(self, corpus: Corpus, options: EvaluationOptions, on_row: Callable[[Row], None]) -> None:
-        self.corpus, self.options, self.on_row = corpus, options, on_row
+    def __init__(self, corpus: Corpus, options: EvaluationOptions, on_row: Callable[[Row], None], styled: Sequence[str] = (MODEL,)) -> None:
+        self.corpus, self.options, self.on_row, self.styled = corpus, options, on_row, styled
         self.clips = _choose(corpus, options)
         self.features = _features(corpus, self.clips)
         self.recorded, self.groups, self.styles = Means(), defaultdict[str, Means](Means), defaultdict[str, Means](Means)
@@ -106,24 +107,24 @@ class Evaluator:
                     samples.append(region_vertices(take, truth) if len(seeds) > 1 else {})
                 if len(seeds) > 1:
                     together.add(measure_samples(samples, region_vertices(target, truth)))
-            if name == "model" and condition == CLEAN:
+            if name == MODEL and condition == CLEAN:
                 alone = measure(target, target, truth, waveform, self.corpus, clip)
                 self.recorded.add({key: value for key, value in alone.items() if key in ALONE} | measure_spread(region_vertices(target, truth)))
         return repeats, together
 
     def _styles(self, clip: ClipRecord, name: str) -> list[tuple[Style, str]]:
-        """Styles to predict a clip in, with their names: more than one only for the model and speakers it has not seen."""
+        """Styles to predict a clip in, with their names: more than one only for models and speakers they have not seen."""
         names = self.corpus.styles
         if isinstance(clip.style, int):
             return [(clip.style, names[clip.style])]
-        if name == "model" and self.corpus.motion == "vertices" and self.options.styles == "all":
+        if name in self.styled and self.corpus.motion == "vertices" and self.options.styles == "all":
             return list(enumerate(names))
         return [(clip.style, "own")]
 
     def _note(self, name: str, condition: str, clip: ClipRecord, style: Style, style_name: str, seed: int, count: int, numbers: Numbers) -> None:
         """Hand on a row; for the model also gather it by group and style, and remember the worst clips."""
         self.on_row({"model": name, "condition": condition, "clip": clip.id, "subject": clip.subject, "style": style_name, "seed": seed, "num_frames": count} | {k: v.value for k, v in numbers.items()})
-        if name != "model" or condition != CLEAN:
+        if name != MODEL or condition != CLEAN:
             return
         self.groups[_group(clip, self.corpus)].add(numbers)
         self.styles[style_name].add(numbers)
@@ -134,46 +135,72 @@ class Evaluator:
             self.worst = heapq.nlargest(self.options.worst, known.values())
 
 
-def evaluate(animator: Animator, corpus: Corpus, options: EvaluationOptions | None = None, on_row: Callable[[Row], None] = lambda row: None) -> Evaluation:
-    """Score a model and baselines on one split, streaming: memory does not grow with the number of clips.
+def evaluate(
+    animator: Animator, corpus: Corpus, options: EvaluationOptions | None = None, on_row: Callable[[Row], None] = lambda row: None,
+    against: Mapping[str, Animator] | None = None,
+) -> Evaluation:
+    """Score a model, other models and baselines on one split, streaming: memory does not grow with the number of clips.
 
     Args:
         animator: the model, a `SpeechAnimator`.
         corpus: prepared corpus; its topology must be the model's.
         options: what to do.
         on_row: is given the numbers of every prediction of every clip, e.g. to write clips.csv.
+        against: column name -> another model, scored on the same clips, seeds, styles and sounds.
 
     Returns:
         Evaluation: `numbers` has `models` (name -> metric -> mean over seeds), `intervals` (the same, half width of the
         95 % interval), `recorded` (the recording's own value), `groups` (voices or subjects) and `styles` -> metric ->
-        number, `conditions` -> metric -> number, `controls` (control -> correlation), `regions` (name, count, hash).
+        number, `conditions` -> metric -> number, `controls` (control -> correlation), `regions` (name, count, hash), and
+        `against` (name -> its own `conditions` and `controls`).
         Lengths in the topology's unit, LVE and FDD in squared units.
 
     Raises:
         InputError: another topology, an empty split.
     """
-    options = options or EvaluationOptions()
-    if corpus.motion == "vertices" and corpus.topology_hash != animator.topology.hash:
-        raise InputError(f"{corpus.root}: topology {corpus.topology_name} is not the checkpoint's {animator.topology.name}")
-    evaluator = Evaluator(corpus, options, on_row)
-    predict = predictors.model(animator, options.steps)
-    repeats, together = evaluator.score("model", predict, options.seeds)
-    clean = [repeat.summary() for repeat in repeats]
-    means, widths = over_repeats(clean)
+    options, models = options or EvaluationOptions(), {MODEL: animator, **(against or {})}
+    for name, one in models.items():
+        if corpus.motion == "vertices" and corpus.topology_hash != one.topology.hash:
+            which = "the checkpoint's" if name == MODEL else f"that of {name}:"
+            raise InputError(f"{corpus.root}: topology {corpus.topology_name} is not {which} {one.topology.name}")
+    evaluator = Evaluator(corpus, options, on_row, tuple(models))
+    scores = {name: _scores(evaluator, name, predictors.model(one, options.steps)) for name, one in models.items()}
     numbers = _about(corpus, evaluator.clips, options)
-    sampled, own = together.summary(), evaluator.recorded.summary()
-    numbers |= {"models": {"model": means | sampled | seed_shares(sampled, own)}, "intervals": {"model": widths}, "recorded": own}
-    numbers["controls"] = over_repeats([repeat.correlations.by_control() for repeat in repeats])[0]
+    numbers |= {"models": {name: found.means for name, found in scores.items()}, "intervals": {name: found.widths for name, found in scores.items()}}
+    ours = scores.pop(MODEL)
+    numbers |= {"recorded": evaluator.recorded.summary(), "controls": ours.controls, "conditions": ours.conditions}
+    numbers["against"] = {name: {"controls": found.controls, "conditions": found.conditions} for name, found in scores.items()}
     for kind, parts in (("groups", evaluator.groups), ("styles", evaluator.styles)):
         numbers[kind] = {key: part.summary() for key, part in sorted(parts.items())} if len(parts) > 1 else {}
     for name in options.baselines:
         repeats, _ = evaluator.score(name, predictors.baseline(name, corpus), (0,))
         numbers["models"][name] = repeats[0].summary()
-    numbers["conditions"] = {}
-    for condition in options.changed:
-        repeats, _ = evaluator.score("model", predict, options.seeds, condition)
-        numbers["conditions"][condition] = _compared([repeat.summary() for repeat in repeats], clean)
     return Evaluation(numbers, evaluator.worst)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an evaluation says of one model: means and interval widths over seeds, by control, and by changed sound."""
+
+    means: dict[str, float]
+    widths: dict[str, float]
+    controls: dict[str, float]
+    conditions: dict[str, dict[str, float]]
+
+
+def _scores(evaluator: Evaluator, name: str, predict: Predict) -> Scores:
+    """A model under all seeds, first clean, then in every changed sound."""
+    options = evaluator.options
+    repeats, together = evaluator.score(name, predict, options.seeds)
+    clean = [repeat.summary() for repeat in repeats]
+    means, widths = over_repeats(clean)
+    sampled = together.summary()
+    controls = over_repeats([repeat.correlations.by_control() for repeat in repeats])[0]
+    conditions = {}
+    for condition in options.changed:
+        changed, _ = evaluator.score(name, predict, options.seeds, condition)
+        conditions[condition] = _compared([repeat.summary() for repeat in changed], clean)
+    return Scores(means | sampled | seed_shares(sampled, evaluator.recorded.summary()), widths, controls, conditions)
 
 
 def _compared(changed: Sequence[dict[str, float]], clean: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -1,58 +1,89 @@
-"""Pictures of the worst clips: prediction, recording, and the distance between them as colours, at the worst moments."""
+"""The worst clips to look at: recording, prediction, and the distance between them as colours; moving, with sound, and still."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from diffspeaker3d.animation import Animation
-from diffspeaker3d.audio import load_audio
+from diffspeaker3d.audio import SAMPLE_RATE, load_audio
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.evaluation import predictors
-from diffspeaker3d.evaluation.clip import aligned
+from diffspeaker3d.evaluation.clip import Take, aligned
 from diffspeaker3d.evaluation.predictors import Animator
 from diffspeaker3d.evaluation.run import WorstClip
-from diffspeaker3d.rendering import RenderOptions, compare_frames, write_png
-from diffspeaker3d.topology import METRES_PER_UNIT
+from diffspeaker3d.rendering import RenderOptions, compare_frames, render_animation, write_png
+from diffspeaker3d.topology import METRES_PER_UNIT, Topology
 
-MOMENTS = 3  # pictures of a clip: the worst frame of each of so many equal parts
+MOMENTS = 3  # stills of a clip: the worst frame of each of so many equal parts
 SIZE = 320  # pixels, of one panel
+SECONDS = 8.0  # the longest video: those around the worst moment of a long clip
+LABELS = ("recording", "prediction")
 
 
 @dataclass(frozen=True)
 class Picture:
     """Attributes:
         worst: whose it is.
-        path: the PNG, one row per moment.
+        still: the PNG, one row per moment.
         seconds: when each row is.
+        video: the mp4.
+        start: when the video begins, seconds.
+        scale: distance that gets the last colour, in millimetres where the unit is known.
         sentence: what is said.
     """
 
     worst: WorstClip
-    path: Path
+    still: Path
     seconds: tuple[float, ...]
+    video: Path
+    start: float
+    scale: float
     sentence: str
 
 
+def try_drawing(renderer: str = "auto") -> None:
+    """Draw and encode a triangle: what does not work here is to be heard before the work, not after.
+
+    Raises:
+        InputError: the renderer or the video encoder does not work here.
+    """
+    corners = np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]], np.float32)
+    triangle = Animation(corners[None], 25.0, Topology("triangle", np.array([[0, 1, 2]], np.int32), 3), corners)
+    with tempfile.TemporaryDirectory() as folder:
+        render_animation(triangle, Path(folder) / "try.mp4", RenderOptions(size=(16, 16), renderer=renderer))
+
+
 def draw_worst(animator: Animator, corpus: Corpus, worst: Sequence[WorstClip], folder: Path, steps: int | None, renderer: str = "auto") -> list[Picture]:
-    """Predict the worst clips once more and write `worst-1.png`, ... into a folder."""
+    """Predict the worst clips once more and write `worst-1.mp4`, `worst-1.png`, ... into a folder.
+
+    Raises:
+        InputError: the renderer or the video encoder does not work here.
+    """
     predict = predictors.model(animator, steps)
     clips = {clip.id: clip for clip in corpus.clips}
     pictures = []
     for number, case in enumerate(worst, 1):
         clip = clips[case.clip]
-        truth = predictors.recorded(corpus, clip)
-        take, target = aligned(predict(clip, load_audio(corpus.audio_path(clip)), case.style, case.seed), truth)
+        waveform, truth = load_audio(corpus.audio_path(clip)), predictors.recorded(corpus, clip)
+        take, target = aligned(predict(clip, waveform, case.style, case.seed), truth)
         region = truth.topology.regions.get("lips", np.arange(truth.topology.num_vertices))
         distance = np.linalg.norm(take.vertices[:, region] - target.vertices[:, region], axis=-1).max(1)
-        moments = worst_moments(distance)
-        path = folder / f"worst-{number}.png"
-        scale = round_up(float(distance[moments].max()) * METRES_PER_UNIT.get(truth.topology.unit, 0.001) * 1000)
-        _draw(path, take.vertices[moments], target.vertices[moments], truth, RenderOptions(size=(SIZE, SIZE), renderer=renderer, error_scale=scale))
-        pictures.append(Picture(case, path, tuple((moments / corpus.fps).tolist()), clip.sentence))
+        moments, part = worst_moments(distance), around(int(np.argmax(distance)), len(distance), round(SECONDS * truth.fps))
+        scale = round_up(float(distance.max()) * METRES_PER_UNIT.get(truth.topology.unit, 0.001) * 1000)
+        options = RenderOptions(size=(SIZE, SIZE), renderer=renderer, error_scale=scale)
+        still, video = folder / f"worst-{number}.png", folder / f"worst-{number}.mp4"
+        recording, prediction = _pair(target, take, moments, truth)
+        write_png(still, np.concatenate(list(compare_frames(recording, prediction, options, LABELS)), 0))
+        recording, prediction = _pair(target, take, part, truth, waveform)
+        render_animation(recording, video, options, prediction, LABELS)
+        times = tuple((moments / truth.fps).tolist())
+        pictures.append(Picture(case, still, times, video, float(part[0] / truth.fps), scale, clip.sentence))
     return pictures
 
 
@@ -60,6 +91,12 @@ def worst_moments(distance: np.ndarray) -> np.ndarray:
     """Frames: the largest distance (T,) in each of MOMENTS equal parts of the clip."""
     parts = np.array_split(np.arange(len(distance)), min(MOMENTS, len(distance)))
     return np.array([part[np.argmax(distance[part])] for part in parts])
+
+
+def around(frame: int, count: int, most: int) -> np.ndarray:
+    """At most so many neighbouring frames of `count`, as nearly as possible with `frame` in the middle."""
+    first = min(max(frame - most // 2, 0), max(count - most, 0))
+    return np.arange(first, min(first + most, count))
 
 
 def round_up(value: float) -> float:
@@ -70,6 +107,11 @@ def round_up(value: float) -> float:
     return float(next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9)))
 
 
-def _draw(path: Path, predicted: np.ndarray, recorded: np.ndarray, truth: Animation, options: RenderOptions) -> None:
-    left, right = (Animation(vertices, truth.fps, truth.topology, truth.template) for vertices in (predicted, recorded))
-    write_png(path, np.concatenate(list(compare_frames(left, right, options, ("prediction", "recording"))), 0))
+def _pair(target: Take, take: Take, frames: np.ndarray, truth: Animation, waveform: np.ndarray | None = None) -> tuple[Animation, Animation]:
+    """Some frames of recording and prediction, as animations; with the sound of the first to the last of them."""
+    sound: dict[str, Any] = {}
+    if waveform is not None:
+        start, stop = (round(frame / truth.fps * SAMPLE_RATE) for frame in (frames[0], frames[-1] + 1))
+        sound = {"waveform": waveform[start:stop], "sample_rate": SAMPLE_RATE}
+    first, second = (Animation(one.vertices[frames], truth.fps, truth.topology, truth.template, **sound) for one in (target, take))
+    return first, second

@@ -49,7 +49,7 @@ class ErrorScale:
         return to_linear(ramp(distance / self.end))
 
     def legend(self, image: np.ndarray) -> np.ndarray:
-        """The image (h, w, 3) with the scale drawn in its upper left corner, where heads are not; a copy."""
+        """The image (h, w, 3) with the scale and what it measures in its upper left corner, where heads are not; a copy."""
         image = image.copy()
         text = max(image.shape[0] / 42, 7.0)
         left, top, width = round(2 * text), round(1.4 * text), round(image.shape[1] * 0.2)
@@ -58,4 +58,5 @@ class ErrorScale:
         for share in (0.0, 1.0):
             words = f"{share * self.end:g}" + (f" {self.name}" if share else "")
             draw_text(image, words, (left + share * width, top + 1.4 * text), text, anchor="centre")
+        draw_text(image, "distance", (left + width + 1.2 * text, top - 0.15 * text), text)
         return image
