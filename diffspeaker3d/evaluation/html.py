@@ -46,7 +46,7 @@ img,video{max-width:100%;height:auto;border:1px solid var(--line);border-radius:
 .bars i{height:.55rem;background:#6d87a8;border-radius:2px}
 .bars i.less{background:var(--mark)}
 @media(max-width:48rem){.bars{columns:1}}
-@media print{body{max-width:none;padding:0}h2{break-after:avoid}figure{break-inside:avoid}}
+@media print{body{max-width:none;padding:0}h2{break-after:avoid}figure{break-inside:avoid}video{display:none}}
 """
 
 

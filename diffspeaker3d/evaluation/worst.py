@@ -23,6 +23,7 @@ from diffspeaker3d.topology import METRES_PER_UNIT, Topology
 MOMENTS = 3  # stills of a clip: the worst frame of each of so many equal parts
 SIZE = 320  # pixels, of one panel
 SECONDS = 8.0  # the longest video: those around the worst moment of a long clip
+STEPS = (1, 1.5, 2, 3, 5, 7, 10)  # ends of a scale: close enough to use most of its colours
 LABELS = ("recording", "prediction")
 
 
@@ -100,11 +101,11 @@ def around(frame: int, count: int, most: int) -> np.ndarray:
 
 
 def round_up(value: float) -> float:
-    """The next of 1, 2, 5 times a power of ten: an end of a scale that reads well. 1 for nothing."""
+    """The next of STEPS times a power of ten: an end of a scale that reads well. 1 for nothing."""
     if not value > 0:
         return 1.0
     power = 10.0 ** np.floor(np.log10(value))
-    return float(next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9)))
+    return float(next(step * power for step in STEPS if step * power >= value * (1 - 1e-9)))
 
 
 def _pair(target: Take, take: Take, frames: np.ndarray, truth: Animation, waveform: np.ndarray | None = None) -> tuple[Animation, Animation]:
