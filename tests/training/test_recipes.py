@@ -63,7 +63,7 @@ def test_without_decay_the_average_is_the_model(corpus: Path, tmp_path: Path) ->
     [
         ("no_self_bias", {"denoiser.self_bias": False}), ("no_cross_bias", {"denoiser.cross_bias": False}),
         ("no_condition_tokens", {"denoiser.condition_tokens": False}), ("raw_scale", {"motion_scale": 1}),
-        ("one_step", {"timesteps": "last", "steps": 1}),
+        ("one_step", {"timesteps": "last", "steps": 1}), ("no_biases", {"denoiser.self_bias": False, "denoiser.cross_bias": False}),
     ],
 )  # fmt: skip
 def test_an_ablation_changes_one_thing_and_trains(name: str, changed: dict, corpus: Path, tmp_path: Path) -> None:
@@ -71,8 +71,19 @@ def test_an_ablation_changes_one_thing_and_trains(name: str, changed: dict, corp
     different = {key: value for key, value in without.items() if whole.get(key) != value and key != "name"}
     assert different == changed and set(whole) <= set(without)
     settings = [f"{'+' if key.startswith('denoiser.') else ''}{key}={value}" for key, value in changed.items()]
-    train(configure(corpus, tmp_path / "run", "trainer.max_steps=1", *settings))
-    assert load_checkpoint(tmp_path / "run" / "checkpoint")[0]
+    model, config = load_checkpoint(train(configure(corpus, tmp_path / "run", "trainer.max_steps=1", *settings)))
+    switches = {key.removeprefix("denoiser."): value for key, value in changed.items() if key.startswith("denoiser.")}
+    assert config["model"]["denoiser"].items() >= switches.items(), "inference must do without it, too"
+    assert config["sampling"]["steps"] == changed.get("steps", 2)
+    assert name != "raw_scale" or model.motion.scale == 1
+
+
+def test_ablation_runs_of_all_names_and_seeds_have_folders_of_their_own() -> None:
+    names = [path.stem for path in (CONF_DIR / "experiment").glob("ablation*.yaml")]
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        runs = [compose("train", overrides=[f"experiment={name}", f"seed={seed}"]) for name in names for seed in (0, 1)]
+    assert len({run.out for run in runs}) == 2 * len(names) == 14
+    assert all(run.name in run.out and str(run.seed) in run.out for run in runs)
 
 
 def flat(node: DictConfig) -> dict:
