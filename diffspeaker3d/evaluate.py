@@ -39,9 +39,10 @@ def main(cfg: DictConfig) -> None:
     RenderOptions(renderer=cfg.renderer)  # a wrong name is to be heard before the work, not after
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device)
-    animator.options(steps=cfg.steps)
     against = {name: SpeechAnimator.from_pretrained(folder, device=cfg.device) for name, folder in others.items()}
     corpus = open_corpus(cfg.dataset)
+    for one in (animator, *against.values()):  # a style or a number of steps that one of them does not know
+        one.options(style=next((clip.style for clip in corpus.split(cfg.split)), None), steps=cfg.steps)
     if options.worst:
         try_drawing(cfg.renderer)
     folder = Path(cfg.out or f"outputs/evaluate/{corpus.name}-{cfg.split}")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from small_run import configure, equal, saved
+from small_run import configure, equal, saved, write_corpus
 from test_resume import Stopped, stop_at
 
 from diffspeaker3d.audio import load_audio
@@ -16,6 +16,7 @@ from diffspeaker3d.config import CONF_DIR
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.models import AutoregressiveDecoder, load_checkpoint
 from diffspeaker3d.pipeline import SpeechAnimator
+from diffspeaker3d.training.assemble import build_model
 from diffspeaker3d.training.run import train
 from diffspeaker3d.training.state import LAST
 
@@ -49,6 +50,17 @@ def test_seeds_and_steps_change_nothing(corpus: Path, tmp_path: Path) -> None:
     animator = SpeechAnimator.from_pretrained(train(configure(corpus, tmp_path / "run", BASELINE, "trainer.max_steps=2", "draws=3")))
     sound = Corpus.load(corpus).audio_path(Corpus.load(corpus).clips[0])
     np.testing.assert_array_equal(animator(sound, seed=0).vertices, animator(sound, seed=7, steps=3).vertices)
+
+
+def test_it_goes_on_to_another_corpus(corpus: Path, tmp_path: Path) -> None:
+    """Its network from the checkpoint; its styles anew, and on another topology what its two maps cannot keep."""
+    first = train(configure(corpus, tmp_path / "first", BASELINE, "trainer.max_steps=2"))
+    other = write_corpus(tmp_path / "other", vertices=5)
+    model = build_model(configure(other.root, tmp_path / "second", f"init={first}"), other)[1]
+    source, fresh = load_checkpoint(first)[0].state_dict(), model.state_dict()
+    new = {name for name in fresh if fresh[name].shape != source[name].shape or not torch.equal(fresh[name], source[name])}
+    assert new == {"motion.scale", "denoiser.style.weight", "denoiser.input.weight", "denoiser.output.weight", "denoiser.output.bias"}
+    assert torch.equal(model.denoiser.audio.weight, source["denoiser.audio.weight"])
 
 
 @pytest.mark.parametrize(("name", "other", "width"), [("faceformer", "mannequin", 192), ("faceformer_vocaset", "vocaset", 64), ("faceformer_biwi", "biwi", 128)])
