@@ -11,12 +11,13 @@ It differs from the paper where the denoiser does, so that the two compare: laye
 and the audio has one row per motion frame. A frame sees `HISTORY_PERIODS` periods back, in every clip: no clip of the
 papers' corpora is longer, and memory and time per frame stay flat in those that are.
 
-Training. Fed with the recording's past (teacher forcing), a decoder at 30 fps learns to copy the frame before, and drifts
-as soon as it must live on its own. FaceFormer therefore trains on its own output, frame by frame, with gradients through
-the whole chain. Here the past is the decoder's own as well, but made without gradient (`generate`, with cached keys), and
-one parallel pass learns from it: the distribution is exactly that of use (Bengio et al. 2015 with no truth mixed in; Ross
-et al. 2011), for the price of one pass without gradient. The parallel scheduled sampling of Mihaylova & Martins (2019) is
-as cheap, but takes its past from one teacher-forced pass, which is a copy of the truth one frame late and little else.
+Training. A decoder that is fed with the recording's past (teacher forcing) meets another past in use: its own. FaceFormer
+therefore trains on its own output, frame by frame, with gradients through the whole chain. Here the past is the decoder's
+own as well, but made without gradient (`generate`, with cached keys), and one parallel pass learns from it: the past is
+exactly that of use (Bengio et al. 2015 with no truth mixed in), and the price is one pass without gradient, about as much
+time as the pass with it. The parallel scheduled sampling of Mihaylova & Martins (2019) is a little cheaper, but its past
+comes from one teacher-forced pass: near the truth, whatever the decoder does when left alone. (Which of the two is better
+is not shown: after 400 steps of a small model, one run each, their validation losses were 2.96 here and 2.94 there.)
 """
 
 from __future__ import annotations
