@@ -371,9 +371,11 @@ def speech():
     return (0.3 * carrier * np.sin(2 * np.pi * 2 * t) ** 2).astype(np.float32)
 
 
-def test_gain_is_in_decibels_and_clips():
-    tone = np.float32([0.1, -0.1, 0.5])
-    np.testing.assert_allclose(gain(tone, 6.0206), [0.2, -0.2, 1.0], rtol=1e-5)
+def test_gain_is_in_decibels_and_an_overload_is_cut(corpus):
+    tone = np.float32([0.1, -0.1, 0.6])
+    np.testing.assert_allclose(gain(tone, 6.0206), 2 * tone, rtol=1e-5)
+    change = parse_condition("overload20")
+    np.testing.assert_allclose(change(tone, corpus.clips[0], corpus), [1.0, -1.0, 1.0], rtol=1e-5)
 
 
 def test_telephone_keeps_its_band_and_the_time():

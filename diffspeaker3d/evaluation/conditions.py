@@ -17,19 +17,19 @@ CLEAN = "clean"
 VOICES = 6  # in a crowd
 TELEPHONE_HZ = (300.0, 3400.0)  # ITU-T G.712
 MP3_DELAY_SEARCH = 4000  # samples in which the coder's delay is looked for
-KNOWN = "clean, babble<dB> (babble10), telephone, mp3_<kbit/s> (mp3_64), gain<dB> (gain+12, gain-12)"
+KNOWN = "clean, babble<dB> (babble10), telephone, mp3_<kbit/s> (mp3_64), gain<dB> (gain+12, gain-12), overload<dB> (overload12)"
 
 Change = Callable[[np.ndarray, ClipRecord, Corpus], np.ndarray]
 """(waveform (N,) at SAMPLE_RATE, clip, corpus) -> waveform (N,)."""
 
 
 def parse_condition(name: str) -> Change:
-    """The change of sound that a name stands for: `clean`, `babble10`, `telephone`, `mp3_64`, `gain+12`, `gain-12`.
+    """The change of sound that a name stands for: `clean`, `babble10`, `telephone`, `mp3_64`, `gain-12`, `overload12`.
 
     Raises:
         InputError: an unknown name; the known are listed.
     """
-    found = re.fullmatch(r"(clean|telephone)|(babble|gain)([+-]?\d+)|(mp3_)(\d+)", name)
+    found = re.fullmatch(r"(clean|telephone)|(babble|gain|overload)([+-]?\d+)|(mp3_)(\d+)", name)
     if found is None:
         raise InputError(f"conditions: unknown {name!r}; known: {KNOWN}")
     plain, level, decibels, _, kilobits = found.groups()
@@ -39,14 +39,16 @@ def parse_condition(name: str) -> Change:
         return lambda waveform, clip, corpus: telephone(waveform)
     if level == "gain":
         return lambda waveform, clip, corpus: gain(waveform, float(decibels))
+    if level == "overload":
+        return lambda waveform, clip, corpus: np.clip(gain(waveform, float(decibels)), -1.0, 1.0)
     if level == "babble":
         return lambda waveform, clip, corpus: babble(waveform, other_voices(clip, corpus), float(decibels))
     return lambda waveform, clip, corpus: mp3(waveform, int(kilobits))
 
 
 def gain(waveform: np.ndarray, decibels: float) -> np.ndarray:
-    """Louder or quieter; what exceeds full scale is cut off, as a converter does."""
-    return np.clip(waveform * np.float32(10 ** (decibels / 20)), -1.0, 1.0).astype(np.float32)
+    """Louder or quieter and nothing else: floating point has headroom. A converter that cuts at full scale is `overload`."""
+    return np.asarray(waveform * np.float32(10 ** (decibels / 20)), np.float32)
 
 
 def telephone(waveform: np.ndarray) -> np.ndarray:
