@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from diffspeaker3d.audio import AUDIO_SUFFIXES
 from diffspeaker3d.config import door
@@ -41,9 +41,9 @@ def main(cfg: DictConfig) -> None:
     from diffspeaker3d.pipeline import SpeechAnimator, set_threads
 
     set_threads(cfg.threads)
-    animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device)
+    animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device, precision=cfg.precision)
     guest = guest_head(cfg.template, cfg.landmarks, animator)
-    options = animator.options(style=_plain(cfg.style), template=None if guest else cfg.template, seed=cfg.seed, steps=cfg.steps, fps=cfg.fps, strength=cfg.strength)
+    options = animator.options(style=_plain(cfg.style), template=None if guest else cfg.template, seed=cfg.seed, steps=cfg.steps, fps=cfg.fps, strength=cfg.strength, temperature=_plain(cfg.temperature))
     failures = [message for job in jobs if (message := run_job(job, animator, options, cfg, guest, inspected, len(jobs) > 1))]
     if inspected is not None:
         failures += report(inspected, jobs, strict=cfg.qc == "strict")
@@ -218,7 +218,7 @@ def _looks_like_file(path: str) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, ListConfig) else value
+    return OmegaConf.to_container(value) if isinstance(value, ListConfig | DictConfig) else value
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     from diffspeaker3d.diffusion import NoiseSchedule
-    from diffspeaker3d.models import AudioEncoder, Denoiser
+    from diffspeaker3d.models import AudioEncoder, Denoiser, Space
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ def measure_encoder(name: str, cfg: DictConfig, clock: Clock) -> list[dict[str, 
 
 
 def measure_sampler(name: str, seconds: float, cfg: DictConfig, clock: Clock) -> dict[str, Any]:
-    """Condition, projection, steps and decode of one size and length, in latent space and for short ones in vertex space."""
+    """Condition, noise, steps and decode of one size and length, in latent space and for short ones in vertex space."""
     import torch
 
     from diffspeaker3d.diffusion import NoiseSchedule
@@ -179,36 +179,35 @@ def measure_sampler(name: str, seconds: float, cfg: DictConfig, clock: Clock) ->
     clock.reset_memory()
     before = clock.peak_gflops()
     prepare, condition = clock.fastest(lambda: denoiser.condition(features, style, None, schedule.timesteps(cfg.steps)), repeats)
-    product, space = clock.fastest(lambda: denoiser.in_space("latent", condition), 1)
-    project, state = clock.fastest(
-        lambda: torch.cat([space.project(part) for part in _noise(frames, denoiser.motion_dim, clock.device)], 1), repeats
-    )
-    loop, sampled = clock.fastest(lambda: _sample(space, schedule, state, cfg.steps), repeats)
-    decode, _ = clock.fastest(lambda: [space.lift(part).sum() for part in sampled.split(DECODED_FRAMES, 1)], repeats)
+    product, _ = clock.fastest(lambda: _started(denoiser.in_space("latent", condition), 1), 1)
+    space = denoiser.in_space("latent", condition)
+    noise, x_T = clock.fastest(lambda: _started(space, frames), repeats)
+    loop, sampled = clock.fastest(lambda: _sample(space, schedule, x_T, cfg.steps), repeats)
+    decode, _ = clock.fastest(lambda: [space.lift(part)[..., -1] for part in sampled.split(DECODED_FRAMES, 1)], repeats)
     peak = max(before, clock.peak_gflops())
-    flops = step_flops(denoiser, frames)
+    flops = cfg.steps * step_flops(denoiser, frames) - 2 * frames * denoiser.width**2  # the last step needs no M
     row = {
         "size": name, "seconds": seconds, "frames": frames, "steps": cfg.steps, "condition": prepare, "product_once": product,
-        "project": project, "step": loop / cfg.steps, "decode": decode, "spent": prepare + project + loop + decode,
-        "gflops": flops * cfg.steps / loop / 1e9, "peak_gflops": peak, "peak_memory": clock.peak_memory(), "precisions": [],
+        "noise": noise, "step": loop / cfg.steps, "decode": decode, "spent": prepare + noise + loop + decode,
+        "gflops": flops / loop / 1e9, "peak_gflops": peak, "peak_memory": clock.peak_memory(), "precisions": [],
     }  # fmt: skip
     if seconds <= cfg.vertex_seconds:
         few = min(cfg.steps, 5)
         vertex = denoiser.in_space("vertex", denoiser.condition(features, style, None, schedule.timesteps(few)))
-        x_T = torch.cat(list(_noise(frames, denoiser.motion_dim, clock.device)), 1)
-        spent, _ = clock.fastest(lambda: _sample(vertex, schedule, x_T, few), repeats)
+        own_x_T = _started(vertex, frames)
+        spent, _ = clock.fastest(lambda: _sample(vertex, schedule, own_x_T, few), repeats)
         row["vertex_step"] = spent / few
         steps = cfg.reference_steps
-        row["speedup"] = steps * row["vertex_step"] / (project + steps * row["step"] + decode)
-        row["precisions"] = [measure_precision(p, denoiser, features, style, state, sampled, cfg, clock) for p in cfg.precisions]
+        row["speedup"] = steps * row["vertex_step"] / (noise + steps * row["step"] + decode)
+        row["precisions"] = [measure_precision(p, denoiser, features, style, x_T, sampled, cfg, clock) for p in cfg.precisions]
     return row
 
 
 def measure_precision(
-    precision: str, denoiser: Denoiser, features: torch.Tensor, style: torch.Tensor, state: torch.Tensor, exact: torch.Tensor,
+    precision: str, denoiser: Denoiser, features: torch.Tensor, style: torch.Tensor, x_T: torch.Tensor, exact: torch.Tensor,
     cfg: DictConfig, clock: Clock,
 ) -> dict[str, Any]:  # fmt: skip
-    """The latent loop in another number format, and its error relative to float32 in the decoded motion."""
+    """The latent loop and decode in another number format, and their error relative to float32 in the motion."""
     from diffspeaker3d.diffusion import NoiseSchedule
     from diffspeaker3d.models import in_precision
 
@@ -216,14 +215,13 @@ def measure_precision(
     try:
         reduced = in_precision(denoiser, precision)
         space = reduced.in_space("latent", reduced.condition(features, style, None, schedule.timesteps(cfg.steps)))
-        spent, sampled = clock.fastest(lambda: _sample(space, schedule, state, cfg.steps), cfg.repeats)
+        spent, sampled = clock.fastest(lambda: _sample(space, schedule, x_T, cfg.steps), cfg.repeats)
     except (RuntimeError, NotImplementedError) as error:
         return {"precision": precision, "unavailable": str(error).splitlines()[0]}
-    width = denoiser.width
-    hidden, wanted = sampled[..., width : 2 * width], exact[..., width : 2 * width]
-    motion = wanted @ denoiser.output.weight.T
-    error_rms = ((hidden - wanted) @ denoiser.output.weight.T).square().mean().sqrt() / motion.square().mean().sqrt()
-    return {"precision": precision, "step": spent / cfg.steps, "relative_error": float(error_rms)}
+    decode, motion = clock.fastest(lambda: space.lift(sampled), cfg.repeats)
+    wanted = denoiser.in_space("latent", denoiser.condition(features, style, None, [0])).lift(exact)
+    difference = (motion - wanted).square().mean().sqrt() / wanted.square().mean().sqrt()
+    return {"precision": precision, "step": spent / cfg.steps, "decode": decode, "relative_error": float(difference)}
 
 
 def measure_pictures(name: str, cfg: DictConfig, clock: Clock) -> dict[str, Any]:
@@ -272,14 +270,15 @@ def ball(num_vertices: int) -> tuple[Any, Any]:
 
 
 def step_flops(denoiser: Denoiser, frames: int) -> float:
-    """Operations of one latent step: projections 2 (C 6 C + 2 C F), M, and the scores of the keys each frame may see."""
+    """Operations of one latent step: projections, M, self-attention to the keys each frame may see, and cross-attention to three."""
     from diffspeaker3d.models.attention import SelfBias
 
     width, hidden = denoiser.width, int(denoiser.layers[0].feedforward[0].out_features)  # type: ignore[union-attr,index]
     blocks = SelfBias(frames, 2, denoiser.heads, denoiser.period, True, None, denoiser.input.weight.device).blocks()
     pairs = sum((q.stop - q.start) * (k.stop - k.start + 2) for q, k in blocks)
     layers = len(denoiser.layers)
-    return layers * (frames * 2 * (6 * width**2 + 2 * width * hidden) + 4 * pairs * width) + frames * 2 * width**2
+    cross = 12 * denoiser.heads * width if denoiser.folds(frames) else 4 * width**2
+    return layers * (frames * (8 * width**2 + 4 * width * hidden + cross) + 4 * pairs * width) + frames * 2 * width**2
 
 
 def bars(encoders: list[dict[str, Any]], samplers: list[dict[str, Any]], cfg: DictConfig) -> list[dict[str, Any]]:
@@ -297,11 +296,13 @@ def bars(encoders: list[dict[str, Any]], samplers: list[dict[str, Any]], cfg: Di
             if "speedup" in row and row["size"] in (limits := {"vocaset": 4.5, "biwi": 9.0}):
                 promise(f"{label}: latent over vertex space, {cfg.reference_steps} steps", row["speedup"], limits[row["size"]], True)
             if SHORT_SECONDS in wav2vec2:
-                promise(f"{label}: {cfg.steps} steps over wav2vec2", row["step"] * row["steps"] / wav2vec2[SHORT_SECONDS], 0.25, False)
+                sampler = row["noise"] + row["step"] * row["steps"]
+                promise(f"{label}: noise and {cfg.steps} steps over wav2vec2", sampler / wav2vec2[SHORT_SECONDS], 0.25, False)
     for name in cfg.sizes:
-        steps = {row["seconds"]: row["step"] / row["seconds"] for row in samplers if row["size"] == name}
-        if steps.keys() >= {SHORT_SECONDS, 600}:
-            promise(f"{name}: time per second of sound, 600 s over {SHORT_SECONDS} s", steps[600] / steps[SHORT_SECONDS], 1.10, False)
+        for what, key in (("a step", "step"), ("condition, noise, steps and decode", "spent")):
+            pace = {row["seconds"]: row[key] / row["seconds"] for row in samplers if row["size"] == name}
+            if pace.keys() >= {SHORT_SECONDS, 600}:
+                promise(f"{name}: time per second of sound of {what}, 600 s over {SHORT_SECONDS} s", pace[600] / pace[SHORT_SECONDS], 1.10, False)
     return found
 
 
@@ -311,15 +312,15 @@ def table(report: dict[str, Any]) -> str:
     lines = [f"{machine['name']}, {machine['threads']} threads, torch {machine['torch']}", "", "encoder     sound s   spent s   real time x   memory MB"]
     for row in report["encoders"]:
         lines.append(f"{row['encoder']:10s} {row['seconds']:8g} {row['spent']:9.3f} {row['seconds'] / row['spent']:13.1f} {row['peak_memory'] / 1e6:11.0f}")
-    lines += ["", "sampler    sound s  step ms  vertex ms  project s  decode s  total s  real time x  GFLOP/s  peak  memory MB"]
+    lines += ["", "sampler    sound s  step ms  vertex ms   noise s  decode s  total s  real time x  GFLOP/s  peak  memory MB"]
     for row in report["samplers"]:
         vertex = f"{row['vertex_step'] * 1e3:9.1f}" if "vertex_step" in row else "        -"
         lines.append(
-            f"{row['size']:10s} {row['seconds']:7g} {row['step'] * 1e3:8.2f}  {vertex} {row['project']:10.3f} {row['decode']:9.3f} {row['spent']:8.3f}"
+            f"{row['size']:10s} {row['seconds']:7g} {row['step'] * 1e3:8.2f}  {vertex} {row['noise']:9.3f} {row['decode']:9.3f} {row['spent']:8.3f}"
             f" {row['seconds'] / row['spent']:12.1f} {row['gflops']:8.1f} {row['peak_gflops']:5.0f} {row['peak_memory'] / 1e6:10.0f}"
         )
         for other in row["precisions"]:
-            told = other.get("unavailable") or f"{other['step'] * 1e3:.2f} ms per step, relative error {other['relative_error']:.1e}"
+            told = other.get("unavailable") or f"{other['step'] * 1e3:.2f} ms per step, decode {other['decode']:.3f} s, relative error {other['relative_error']:.1e}"
             lines.append(f"  {other['precision']}: {told}")
     for row in report["pictures"]:
         told = row.get("unavailable") or f"draw {row['draw_frame'] * 1e3:.1f} ms ({row['backend']}), encode {row.get('encode_frame', math.nan) * 1e3:.1f} ms per frame"
@@ -328,19 +329,18 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _sample(space: Any, schedule: NoiseSchedule, state: torch.Tensor, steps: int) -> torch.Tensor:
+def _sample(space: Space, schedule: NoiseSchedule, state: torch.Tensor, steps: int) -> torch.Tensor:
     from diffspeaker3d.diffusion import SamplingOptions, ddim_sample
 
     return ddim_sample(space, schedule, state, SamplingOptions(steps))
 
 
-def _noise(frames: int, dim: int, device: torch.device) -> Iterator[torch.Tensor]:
-    """Noise in pieces: ten minutes of vertices would not fit in memory. Seeded, so that each call gives the same."""
-    import torch
+def _started(space: Space, frames: int) -> torch.Tensor:
+    """Seeded noise in the sampler's space, drawn as the animator draws it."""
+    from diffspeaker3d.diffusion import initial_noise
 
-    torch.manual_seed(0)
-    for start in range(0, frames, DECODED_FRAMES):
-        yield torch.randn(1, min(DECODED_FRAMES, frames - start), dim, device=device)
+    denoiser = space.denoiser
+    return space.start(initial_noise([(frames, denoiser.noise_dim)], [0]).to(denoiser.input.weight.device))
 
 
 def _repeats(cfg: DictConfig, seconds: float) -> int:

@@ -25,10 +25,20 @@ from diffspeaker3d.diffusion import (
     ddim_sample,
     initial_noise,
     official_sample,
+    window_frames,
     windowed,
 )
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models import ControlMotion, DiffSpeaker, Generator, checkpoint_hash, load_checkpoint, read_config
+from diffspeaker3d.models import (
+    ControlMotion,
+    Denoiser,
+    DiffSpeaker,
+    Generator,
+    checkpoint_hash,
+    in_precision,
+    load_checkpoint,
+    read_config,
+)
 from diffspeaker3d.topology import ASSETS, Topology, load_topology
 
 DEFAULT_CHECKPOINT = ASSETS / "checkpoint"
@@ -37,8 +47,10 @@ MAX_SOUND_RATE = 48_000  # Hz; the animation keeps the sound at its own rate up 
 MAX_STRENGTH = 2.0
 ENCODE_SECONDS = 60  # speech encoded at once
 ENCODE_MARGIN = 4  # s heard on either side of it: more than the encoder's reach
-WINDOW_FRAMES, WINDOW_HOP = 3600, 3300  # denoised at once; longer clips run in overlapping windows, for flat memory
+WINDOW_FRAMES, WINDOW_OVERLAP = 36_000, 300  # denoised at once (20 min); longer clips run in overlapping windows
+MAX_TEMPERATURE = 2.0
 Style = int | str | Sequence[float] | None
+Temperature = float | Mapping[str, float] | None
 Audio = str | Path | tuple[np.ndarray, int]
 
 
@@ -61,23 +73,34 @@ class SpeechAnimator:
             raise InputError(f"topology {topology.name} has hash {topology.hash}, the checkpoint was trained on {model.topology_hash}: another vertex order")
         self.model, self.schedule, self.topology, self.config = model, schedule, topology, config
         self.styles: dict[str, list[float]] = dict(config.get("styles", {}))
+        self._spread(None)
 
     @classmethod
-    def from_pretrained(cls, checkpoint: str | Path | None = None, device: str = "cpu") -> SpeechAnimator:
+    def from_pretrained(cls, checkpoint: str | Path | None = None, device: str = "cpu", precision: str = "float32") -> SpeechAnimator:
         """A checkpoint folder, or a hub id (`user/name`), or the default that ships with the package.
 
+        Args:
+            checkpoint: which; None is the default.
+            device: cpu or cuda.
+            precision: of the denoiser's numbers, see `models.in_precision`; what they cost in accuracy is in docs/performance.md.
+
         Raises:
-            InputError: no such checkpoint, or it is damaged or of another version.
+            InputError: no such checkpoint, or it is damaged or of another version; a precision that is not known or
+                not for this checkpoint.
         """
         folder = _find_checkpoint(checkpoint)
         config = read_config(folder)
         model, config = load_checkpoint(folder, _device(device))
         own = folder / "topology.npz"
         topology = load_topology(own if own.is_file() else model.topology)
-        provenance = {"checkpoint": checkpoint_hash(folder), "version": __version__, **config.get("provenance", {})}
+        if precision != "float32":
+            if not isinstance(model.denoiser, Denoiser):
+                raise InputError(f"precision={precision}: is for diffusion checkpoints, this one generates frame by frame; leave it out")
+            model.denoiser = in_precision(model.denoiser, precision)
+        provenance = {"checkpoint": checkpoint_hash(folder), "version": __version__, "precision": precision, **config.get("provenance", {})}
         return cls(model, NoiseSchedule(**config["schedule"]), topology, config | {"provenance": provenance})
 
-    def options(self, style: Style = None, template: str | None = None, seed: int = 0, steps: int | None = None, fps: float | None = None, strength: float = 1.0) -> dict[str, Any]:
+    def options(self, style: Style = None, template: str | None = None, seed: int = 0, steps: int | None = None, fps: float | None = None, strength: float = 1.0, temperature: Temperature = None) -> dict[str, Any]:
         """Check the options of a call once, before many calls; returns them for `animator(audio, **options)`.
 
         Raises:
@@ -91,12 +114,13 @@ class SpeechAnimator:
             raise InputError(f"fps={fps}: must be 1 to 240")
         if not 0 <= strength <= MAX_STRENGTH:
             raise InputError(f"strength={strength}: must be 0 (a still face) to {MAX_STRENGTH:g}")
-        return {"style": style, "template": template, "seed": seed, "steps": steps, "fps": fps, "strength": strength}
+        self._spread(temperature)
+        return {"style": style, "template": template, "seed": seed, "steps": steps, "fps": fps, "strength": strength, "temperature": temperature}
 
     @torch.inference_mode()
     def __call__(
         self, audio: Audio, *, style: Style = None, template: str | None = None, seed: int = 0, steps: int | None = None, fps: float | None = None,
-        strength: float = 1.0, text: str | Path | None = None,
+        strength: float = 1.0, temperature: Temperature = None, text: str | Path | None = None,
     ) -> Animation:
         """Animate one utterance.
 
@@ -108,6 +132,8 @@ class SpeechAnimator:
             steps: DDIM steps; None is the checkpoint's own.
             fps: output frames per second; None is the model's own. Other rates interpolate.
             strength: how far the face moves from rest, 1 as sampled; lips seal and eyes blink at any strength.
+            temperature: factor on the standard deviation of the initial noise, 0 (what is likeliest, the same for every
+                seed) to 2; one number, or one for each of some motion groups by name; None is the checkpoint's own.
             text: what is said (English), a .txt file that holds it, or "auto": its phones then guide the lips (extra `align`).
 
         Raises:
@@ -116,7 +142,7 @@ class SpeechAnimator:
         """
         if text is not None and not isinstance(self.model.motion, ControlMotion):
             raise InputError("text: guides blendshape controls only, this checkpoint moves bare vertices; leave text out, or use the default checkpoint")
-        self.options(style, template, seed, steps, fps, strength)
+        self.options(style, template, seed, steps, fps, strength, temperature)
         # 1. waveform, at 16 kHz for the model and at its own rate for the outputs
         sound, rate = _mono(audio)
         waveform = resample(sound, rate, SAMPLE_RATE)
@@ -127,7 +153,7 @@ class SpeechAnimator:
         # 2. audio features, one row per motion frame
         features = self._encode(torch.from_numpy(waveform), num_frames)
         # 3. motion state by DDIM
-        state = self._sample(features, torch.tensor([self.style_vector(style)]), seed, steps)
+        state = self._sample(features, torch.tensor([self.style_vector(style)]), seed, steps, temperature)
         # 4. motion in the face's own units, + template
         motion = self.model.motion.decode(state)[0].cpu().numpy()
         motion = self._finish(motion, features, style, zlib.crc32(waveform.tobytes(), seed & 0xFFFFFFFF))  # lines of one seed differ
@@ -136,7 +162,7 @@ class SpeechAnimator:
         motion = self._scaled(motion, strength)
         rest = {
             "waveform": sound, "sample_rate": rate,
-            "provenance": {**self.config["provenance"], "seed": seed, "style": style, "steps": steps, "strength": strength, "audio": _name(audio), **({} if text is None else {"text": str(text)})},
+            "provenance": {**self.config["provenance"], "seed": seed, "style": style, "steps": steps, "strength": strength, "audio": _name(audio), **({} if temperature is None else {"temperature": temperature}), **({} if text is None else {"text": str(text)})},
         }  # fmt: skip
         return self._animation(motion, fps, self.topology.template(template), rest)
 
@@ -171,20 +197,44 @@ class SpeechAnimator:
                 pieces.append(features[:, skip:])
         return torch.cat(pieces, 1)
 
-    def _sample(self, features: Tensor, style: Tensor, seed: int, steps: int | None) -> Tensor:
+    def _sample(self, features: Tensor, style: Tensor, seed: int, steps: int | None, temperature: Temperature) -> Tensor:
         """Motion state (1, T, D)."""
         if isinstance(self.model.denoiser, Generator):
             return self.model.denoiser.generate(features, style.to(features))
-        sampling = dict(self.config.get("sampling", {}))
+        sampling = dict(self.config.get("sampling", {})) | ({"steps": steps} if steps else {})
         sample = SAMPLERS[sampling.pop("sampler", "ddim")]
-        options = SamplingOptions(**sampling | ({"steps": steps} if steps else {}))
+        sampling.pop("temperature", None)
+        options = SamplingOptions(**sampling)
         spacing = "leading" if sample is official_sample else options.spacing
         denoiser, num_frames = self.model.denoiser, features.shape[1]
         condition = denoiser.condition(features, style.to(features), None, self.schedule.timesteps(options.steps, spacing))
-        space = denoiser.in_space("auto", condition)
-        denoise = windowed(space.frames, num_frames, WINDOW_FRAMES, WINDOW_HOP) if num_frames > WINDOW_FRAMES else space
-        noise = initial_noise([(num_frames, self.model.motion.dim)], [seed]).to(features)
-        return space.lift(sample(denoise, self.schedule, space.project(noise), options))
+        space = denoiser.in_space("auto" if self.schedule.prediction_type == "sample" else "vertex", condition)
+        window = window_frames(num_frames, WINDOW_FRAMES, WINDOW_OVERLAP)
+        denoise = space if window == num_frames else windowed(space.frames, num_frames, window, window - WINDOW_OVERLAP)
+        spread = self._spread(temperature)
+
+        def noise(draw: int) -> Tensor:
+            normal = initial_noise([(num_frames, denoiser.noise_dim)], [seed], draw=draw).to(features)
+            return space.start(normal, spread if draw == 0 else None)
+
+        return space.lift(sample(denoise, self.schedule, noise(0), options, noise))
+
+    def _spread(self, temperature: Temperature) -> Tensor | None:
+        """Standard deviation (D,) of the initial noise: `temperature`, or the checkpoint's `sampling.temperature`; None = 1."""
+        if temperature is None:
+            temperature = dict(self.config.get("sampling", {})).get("temperature")
+        if temperature is None:
+            return None
+        motion = self.model.motion
+        factors = dict(temperature) if isinstance(temperature, Mapping) else dict.fromkeys(motion.groups, temperature)
+        spread = torch.ones(motion.dim, device=next(self.model.parameters()).device)
+        for group, factor in factors.items():
+            if group not in motion.groups:
+                raise InputError(f"temperature: unknown motion group {group!r}; known: {', '.join(motion.groups)}")
+            if not isinstance(factor, int | float) or not 0 <= factor <= MAX_TEMPERATURE:
+                raise InputError(f"temperature={factor} of {group}: must be 0 to {MAX_TEMPERATURE:g}")
+            spread[motion.groups[group]] = factor
+        return spread
 
     def _finish(self, motion: np.ndarray, features: Tensor, style: Style, chance: int) -> np.ndarray:
         """Sampled controls (T, K) with what the checkpoint's configuration adds, told by the viseme head.

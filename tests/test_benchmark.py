@@ -42,21 +42,21 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 
 
 def test_operations_of_a_step_are_counted() -> None:
-    """VOCASET size, 10 s: 1.9 G, within the estimate of the facts (layer 1.9 G per step)."""
+    """VOCASET size, 10 s: 1.6 G, less than the layer of the facts (1.9 G) by the projections of cross-attention."""
     with torch.device("meta"):
-        denoiser = Denoiser(30, 768, 512, 1024)
+        denoiser = Denoiser(30, 768, 512, 1024).eval()
     frames, width = 300, 512
-    want = frames * 2 * (6 * width**2 + 2 * width * 1024 + width**2) + 4 * frames * 302 * width
+    want = frames * (2 * (4 * width**2 + 2 * width * 1024 + width**2) + 12 * 4 * width) + 4 * frames * 302 * width
     assert step_flops(denoiser, frames) == pytest.approx(want)
     assert step_flops(denoiser, 18000) / 60 == pytest.approx(want, rel=0.12)
 
 
 def test_bars_compare_with_their_limits() -> None:
-    row = {"size": "vocaset", "gflops": 40.0, "peak_gflops": 100.0, "speedup": 5.0, "steps": 10}
-    samplers = [{**row, "seconds": 10, "step": 0.1}, {**row, "seconds": 600, "step": 6.3}]
+    row = {"size": "vocaset", "gflops": 40.0, "peak_gflops": 100.0, "speedup": 5.0, "steps": 10, "noise": 0.1}
+    samplers = [{**row, "seconds": 10, "step": 0.1, "spent": 1.2}, {**row, "seconds": 600, "step": 6.3, "spent": 90.0}]
     encoders = [{"encoder": "wav2vec2", "seconds": 10, "spent": 5.0}]
     found = {bar["bar"]: bar["holds"] for bar in bars(encoders, samplers, configuration("sizes=[vocaset]"))}
-    assert list(found.values()) == [False, True, True, True]
+    assert list(found.values()) == [False, True, True, True, False]
 
 
 def test_ball_is_closed_and_faces_outward() -> None:

@@ -110,3 +110,56 @@ def test_the_longer_half_of_the_heard_vowels_is_stressed():
     assert [phone.name for phone in heard] == ["sil", "aa", "PP", "eh", "DD", "aa1", "sil"]
     assert heard[0].start == 0.0 and heard[-1].end == 1.0 and all(a.end == b.start for a, b in pairwise(heard))
     assert [phone.name for phone in pipeline._runs(np.zeros(10, np.int64), 30.0)] == ["sil"]
+
+
+def test_temperature_narrows_the_noise_of_a_group(animator, voice):
+    """0 makes every seed the same; one group's leaves the others' noise as it was; senseless ones are refused."""
+    def sampled(seed, temperature):
+        with torch.inference_mode():
+            features = animator._encode(torch.from_numpy(voice[0]), 60)
+            return animator._sample(features, torch.tensor([animator.style_vector(None)]), seed, None, temperature)
+
+    torch.testing.assert_close(sampled(1, 0.0), sampled(2, 0.0))
+    torch.testing.assert_close(sampled(1, 1.0), sampled(1, None))
+    assert (sampled(1, 0.5) - sampled(1, None)).abs().max() > 0.01
+    group, *others = animator.model.motion.groups
+    spread = animator._spread({group: 0.5})
+    assert spread[animator.model.motion.groups[group]].eq(0.5).all() and all(spread[animator.model.motion.groups[o]].eq(1).all() for o in others)
+    for bad in ({"ears": 0.5}, 3.0, {group: "cold"}):
+        with pytest.raises(InputError, match="temperature"):
+            animator(voice, temperature=bad)
+
+
+def test_the_checkpoint_may_name_its_temperature(animator, voice):
+    config = dict(animator.config) | {"sampling": {"steps": 4, "temperature": 0.0}}
+    cold = SpeechAnimator(animator.model, animator.schedule, animator.topology, config)
+    assert cold._spread(None).eq(0).all() and cold._spread(0.7).eq(0.7).all()
+    assert cold(voice).provenance["steps"] is None and "temperature" not in cold(voice).provenance
+    assert cold(voice, temperature=0.7).provenance["temperature"] == 0.7
+    with pytest.raises(InputError, match="unknown motion group 'ears'"):
+        SpeechAnimator(animator.model, animator.schedule, animator.topology, config | {"sampling": {"temperature": {"ears": 0.5}}})
+
+
+def test_noise_may_be_added_at_every_step(animator, voice):
+    noisy = SpeechAnimator(animator.model, animator.schedule, animator.topology, dict(animator.config) | {"sampling": {"steps": 4, "eta": 0.8}})
+    np.testing.assert_array_equal(noisy(voice).weights, noisy(voice).weights)
+    assert np.abs(noisy(voice).weights - animator(voice, steps=4).weights).max() > 0.001
+
+
+def test_cheaper_numbers_make_nearly_the_same_face(animator, voice):
+    reduced = SpeechAnimator.from_pretrained(precision="bfloat16")
+    assert reduced(voice).provenance["precision"] == "bfloat16" and animator(voice).provenance["precision"] == "float32"
+    assert np.abs(reduced(voice).weights - animator(voice).weights).mean() < 0.01
+    with pytest.raises(InputError, match="precision=int3"):
+        SpeechAnimator.from_pretrained(precision="int3")
+
+
+def test_windows_of_a_long_clip_give_what_one_gives(animator, voice, monkeypatch):
+    import diffspeaker3d.pipeline as pipeline
+
+    long = (np.tile(voice[0], 40), RATE)
+    whole = animator(long)
+    monkeypatch.setattr(pipeline, "WINDOW_FRAMES", 1500)
+    difference = np.abs(animator(long).weights - whole.weights)
+    assert difference.mean() < 0.002
+    np.testing.assert_allclose(difference[:600], 0, atol=1e-4)  # out of reach of the seam

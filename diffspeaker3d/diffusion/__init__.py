@@ -12,8 +12,8 @@
 from diffspeaker3d.diffusion.ddim import Denoise, SamplingOptions, ddim_sample, official_sample
 from diffspeaker3d.diffusion.noise import initial_noise
 from diffspeaker3d.diffusion.schedule import NoiseSchedule
-from diffspeaker3d.diffusion.windows import windowed
+from diffspeaker3d.diffusion.windows import window_frames, windowed
 
 __all__ = [
-    "Denoise", "NoiseSchedule", "SamplingOptions", "ddim_sample", "initial_noise", "official_sample", "windowed",
+    "Denoise", "NoiseSchedule", "SamplingOptions", "ddim_sample", "initial_noise", "official_sample", "window_frames", "windowed",
 ]  # fmt: skip

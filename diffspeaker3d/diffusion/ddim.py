@@ -62,19 +62,19 @@ def ddim_sample(
         sigma = options.eta * math.sqrt((1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next))  # eq. 16
         a = math.sqrt(max(1 - alpha_next - sigma**2, 0.0) / (1 - alpha))  # share of ε = (x_t - √ᾱ x_0) / √(1-ᾱ)
         b = math.sqrt(alpha_next) - a * math.sqrt(alpha)
-        x_t = (a * x_t).add_(x_start, alpha=b)  # eq. 12
+        x_t = (x_t * a if x_t is x_T else x_t.mul_(a)).add_(x_start, alpha=b)  # eq. 12; in place from our own x_t on
         if sigma > 0 and noise_source is not None:
             x_t.add_(noise_source(step), alpha=sigma)
     raise AssertionError("unreachable: the last timestep returns")
 
 
 def official_sample(
-    denoise: Denoise, schedule: NoiseSchedule, x_T: Tensor, options: SamplingOptions, noise_source: None = None
+    denoise: Denoise, schedule: NoiseSchedule, x_T: Tensor, options: SamplingOptions, noise_source: NoiseSource | None = None
 ) -> Tensor:
     """What the published checkpoints were sampled with: x <- (√ᾱ' + √(1-ᾱ')) x_start, x_t unused.
 
     diffusers 0.11 to 0.14 took the model output for the direction to x_t. Its last step uses ᾱ_0 (`set_alpha_to_one`
-    was off), so the answer is 1.0287 x_start with the paper's schedule. Arguments as in `ddim_sample`; eta is ignored.
+    was off), so the answer is 1.0287 x_start with the paper's schedule. Arguments as in `ddim_sample`; eta and the noise source are ignored.
     """
     stride = schedule.num_timesteps // options.steps
     x_t = x_T

@@ -37,15 +37,30 @@ def windowed(restrict: Callable[[int, int], Denoise], length: int, window: int =
 
     def denoise(x_t: Tensor, timestep: int) -> Tensor:
         share = _triangle(window, x_t)
-        total = torch.zeros_like(x_t)
+        total: Tensor | None = None
         weight = x_t.new_zeros(length, 1)
         for start in starts:
             stop = start + window
-            total[:, start:stop] += share * part(start, stop)(x_t[:, start:stop], timestep)
+            predicted = share * part(start, stop)(x_t[:, start:stop], timestep)
+            if total is None:
+                total = predicted.new_zeros(len(predicted), length, predicted.shape[-1])
+            total[:, start:stop] += predicted
             weight[start:stop] += share
-        return total / weight
+        assert total is not None  # there is a first window
+        return total.div_(weight)
 
     return denoise
+
+
+def window_frames(length: int, longest: int, overlap: int) -> int:
+    """Frames per window of the fewest windows that cover `length`, none above `longest`, neighbours sharing `overlap`.
+
+    Windows of equal length waste nothing on a last one that is moved back.
+    """
+    if length <= longest:
+        return length
+    count = -(-(length - overlap) // (longest - overlap))
+    return -(-(length - overlap) // count) + overlap
 
 
 def window_starts(length: int, window: int, hop: int) -> list[int]:

@@ -5,28 +5,41 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models.attention import CrossAttention, KeyValue, SelfAttention, SelfBias
-from diffspeaker3d.models.latent import LatentProduct, Space, in_space
+from diffspeaker3d.models.attention import (
+    Blocks,
+    CrossAttention,
+    Folded,
+    Frames,
+    KeyValue,
+    SelfAttention,
+    SelfBias,
+    whole,
+)
+from diffspeaker3d.models.latent import Products, Space, in_space
+
+Memory = TypeVar("Memory", bound=KeyValue | Folded)
+FOLDED_BYTES = 2**29  # most that folded cross-attention may hold; 18 minutes of VOCASET, 11 of BIWI
 
 
 @dataclass(frozen=True)
 class LayerCondition:
     """What one layer attends to beside the frames, projected once.
 
-    `*_style` has one row per item; `*_timestep` one per timestep of the table; `audio` (B, H, T, C / H).
+    `*_style` has one row per item; `*_timestep` one per timestep of the table; `audio` (B, H, T, …). The three of
+    cross-attention are folded for sampling (`attention.Folded`), where that does not take too much memory.
     """
 
     self_style: KeyValue
     self_timestep: KeyValue
-    cross_style: KeyValue
-    cross_timestep: KeyValue
-    audio: KeyValue
+    cross_style: KeyValue | Folded
+    cross_timestep: KeyValue | Folded
+    audio: KeyValue | Folded
 
 
 @dataclass(frozen=True)
@@ -76,39 +89,42 @@ class DecoderLayer(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def condition(self, style: Tensor, timestep: Tensor, audio: Tensor) -> LayerCondition:
+    def condition(self, style: Tensor, timestep: Tensor, audio: Tensor, folded: bool) -> LayerCondition:
         """Project tokens style (B, 1, C), timestep (S, 1, C) and audio (B, T, C)."""
         ours, theirs = self.self_attention, self.cross_attention
-        return LayerCondition(ours.memory(style), ours.memory(timestep), theirs.memory(style), theirs.memory(timestep), theirs.memory(audio))
+        cross: list[KeyValue | Folded] = [theirs.memory(tokens) for tokens in (style, timestep, audio)]
+        if folded:
+            cross = [theirs.folded(memory) for memory in cross if isinstance(memory, KeyValue)]
+        return LayerCondition(ours.memory(style), ours.memory(timestep), *cross)
 
-    def forward(self, x: Tensor, condition: LayerCondition, rows: slice | None, bias: SelfBias, frame_mask: Tensor | None) -> Tensor:
-        """Frames x (B, T, C) to frames (B, T, C), in blocks where the clip is long.
+    def blocks(self, frames: Frames, condition: LayerCondition, rows: slice | None, bias: SelfBias, frame_mask: Tensor | None) -> Blocks:
+        """Frames (B, T, C) to frames (B, T, C), block after block where the clip is long.
+
+        All of the layer happens to one block before the next, so that it stays in the processor's cache.
 
         Args:
-            x: frames.
+            frames: which frames -> (B, n, C).
             condition: of this layer.
             rows: which rows of the timestep table hold; None = attend to no condition tokens (ablation).
             bias: of self-attention.
             frame_mask: True = real frame, or None.
+
+        Yields:
+            (which frames, (B, n, C)), first frame to last.
         """
         self_tokens = cross_tokens = None
         if rows is not None:
             self_tokens = _join(condition.self_style, condition.self_timestep.rows(rows))
             cross_tokens = _join(condition.cross_style, condition.cross_timestep.rows(rows))
-        normed = self.norm1(x)
-        memory = self.self_attention.memory(normed)
-        blocks = []
-        for queries, keys in bias.blocks():
-            seen = memory.frames(keys).behind(self_tokens)
-            attended = self.self_attention(normed[:, queries], seen, bias.of(queries, keys, seen.key.dtype))
-            block = x[:, queries] + self.dropout(attended)
+        for queries, attended in self.self_attention.blocks(lambda wanted: self.norm1(frames(wanted)), self_tokens, bias):
+            block = frames(queries) + self.dropout(attended)
             if self.cross_bias:
                 attended = self.cross_attention(self.norm2(block), cross_tokens, condition.audio.frames(queries))
             else:
+                assert isinstance(condition.audio, KeyValue) and not isinstance(cross_tokens, Folded)  # see Denoiser.foldable
                 attended = self.cross_attention.dense(self.norm2(block), cross_tokens, condition.audio, frame_mask)
             block = block + self.dropout(attended)
-            blocks.append(block + self.dropout(self.feedforward(self.norm3(block))))
-        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)
+            yield queries, block + self.dropout(self.feedforward(self.norm3(block)))
 
 
 class Denoiser(nn.Module):
@@ -159,7 +175,7 @@ class Denoiser(nn.Module):
         self.timestep = nn.Sequential(nn.Linear(audio_dim, width * layers), nn.SiLU(), nn.Linear(width * layers, width * layers))
         self.layers = nn.ModuleList(DecoderLayer(width, feedforward, heads, dropout, cross_bias) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
-        self._latent_product = LatentProduct()
+        self._products = Products()
         nn.init.normal_(self.style.weight)  # as torch.nn.Embedding
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
@@ -177,7 +193,8 @@ class Denoiser(nn.Module):
             frame_mask (Tensor (B, T) bool): True = real frame; None = all are.
         """
         condition = self._condition(audio_features, style, frame_mask, timestep, {})
-        return self.output(self.hidden(self.input(x_t) + condition.positions, condition, slice(None)))
+        frames = self.dropout(self.input(x_t) + condition.positions)
+        return self.output(whole(self.hidden(lambda wanted: frames[:, wanted], condition, slice(None)), x_t.shape[1]))
 
     def condition(
         self, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None, timesteps: Sequence[int], full_attention: bool = False
@@ -194,21 +211,52 @@ class Denoiser(nn.Module):
         distinct = sorted(set(timesteps))
         table = torch.tensor(distinct, device=audio_features.device)
         rows = {t: row for row, t in enumerate(distinct)}
-        return self._condition(audio_features, style, frame_mask, table, rows, full_attention)
+        folded = self.folds(audio_features.shape[0] * audio_features.shape[1])
+        return self._condition(audio_features, style, frame_mask, table, rows, full_attention, folded)
+
+    @property
+    def has_latent_noise(self) -> bool:
+        """Whether noise begins as C numbers per frame, because the motion has more."""
+        return self.width < self.motion_dim
+
+    @property
+    def noise_dim(self) -> int:
+        """Numbers of noise per frame that `Space.start` takes: min(C, D), all that W_in lets the network see."""
+        return min(self.width, self.motion_dim)
+
+    def folds(self, num_frames: int) -> bool:
+        """Whether cross-attention to so many frames is folded: it sees three keys, drops none, has plain weights, and it fits."""
+        layers = cast(Sequence[DecoderLayer], self.layers)
+        exact = self.condition_tokens and all(layer.cross_bias for layer in layers) and not self.training
+        plain = all(isinstance(layer.cross_attention.query, nn.Linear) for layer in layers)  # int8 layers are not
+        return exact and plain and 4 * num_frames * len(layers) * 2 * self.heads * self.width <= FOLDED_BYTES
 
     def in_space(self, space: str, condition: Condition) -> Space:
         """The denoise callable for a sampler, in `latent`, `vertex` (the motion's own) or the cheaper (`auto`) space."""
-        return in_space(self, space, condition, self._latent_product)
+        return in_space(self, space, condition, self._products)
 
-    def hidden(self, frames: Tensor, condition: Condition, rows: slice) -> Tensor:
-        """From W_in x_t + b_in + positions (B, T, C) to h (B, T, C); `rows` of the timestep table hold for the batch's items."""
-        x = self.dropout(frames)
-        for index, layer in enumerate(self.layers):
-            if not self.condition_tokens:
-                style, timestep = condition.tokens
-                x = x + style[:, None, index] + timestep[rows, None, index]
-            x = layer(x, condition.layers[index], rows if self.condition_tokens else None, condition.bias, condition.frame_mask)
-        return x
+    def hidden(self, frames: Frames, condition: Condition, rows: slice) -> Blocks:
+        """From W_in x_t + b_in + positions to h, both (B, T, C), block after block.
+
+        Args:
+            frames: which frames -> (B, n, C).
+            condition: see `condition`.
+            rows: of the timestep table that hold for the batch's items.
+
+        Yields:
+            (which frames, (B, n, C)), first frame to last.
+        """
+        style, timestep = condition.tokens
+        blocks: Blocks = iter(())
+        for index, layer in enumerate(cast(Iterable[DecoderLayer], self.layers)):
+            if index:
+                frames = _of(whole(blocks, condition.bias.num_frames))
+            if self.condition_tokens:
+                blocks = layer.blocks(frames, condition.layers[index], rows, condition.bias, condition.frame_mask)
+            else:
+                added = _plus(frames, style[:, None, index] + timestep[rows, None, index])
+                blocks = layer.blocks(added, condition.layers[index], None, condition.bias, condition.frame_mask)
+        return blocks
 
     def positions(self, num_frames: int, like: Tensor) -> Tensor:
         """Periodic positional encoding (T, C): sines in even, cosines in odd channels of i mod p, base 10000."""
@@ -230,14 +278,15 @@ class Denoiser(nn.Module):
         return SelfBias(num_frames, tokens, self.heads, self.period, self.self_bias, frame_mask, device, full)
 
     def _condition(
-        self, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None, timesteps: Tensor, rows: dict[int, int], full: bool = False
-    ) -> Condition:
+        self, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None, timesteps: Tensor, rows: dict[int, int],
+        full: bool = False, folded: bool = False,
+    ) -> Condition:  # fmt: skip
         dtype = self.audio.weight.dtype
         audio = self.audio(audio_features.to(dtype))
         style_tokens = self.style(style.to(dtype)).unflatten(-1, (len(self.layers), -1))
         timestep_tokens = self.timestep(timestep_sinusoid(timesteps, self.audio_dim).to(dtype)).unflatten(-1, (len(self.layers), -1))
         layers = tuple(
-            layer.condition(style_tokens[:, [index]], timestep_tokens[:, [index]], audio)
+            layer.condition(style_tokens[:, [index]], timestep_tokens[:, [index]], audio, folded)
             for index, layer in enumerate(cast(Iterable[DecoderLayer], self.layers))
         )
         bias = self._bias(audio.shape[1], frame_mask, audio.device, full)
@@ -251,7 +300,15 @@ def timestep_sinusoid(timestep: Tensor, dim: int) -> Tensor:
     return torch.cat([angle.cos(), angle.sin()], -1)
 
 
-def _join(style: KeyValue, timestep: KeyValue) -> KeyValue:
-    """Tokens [style, timestep] (B, H, 2, C / H); either side may be shared by all items."""
+def _of(x: Tensor) -> Frames:
+    return lambda wanted: x[:, wanted]
+
+
+def _plus(frames: Frames, token: Tensor) -> Frames:
+    return lambda wanted: frames(wanted) + token
+
+
+def _join(style: Memory, timestep: Memory) -> Memory:
+    """Tokens [style, timestep] (B, H, 2, …); either side may be shared by all items."""
     batch = max(len(style.key), len(timestep.key))
-    return KeyValue(*(torch.cat([a.expand(batch, -1, -1, -1), b.expand(batch, -1, -1, -1)], 2) for a, b in zip(style, timestep, strict=True)))
+    return type(style)(*(torch.cat([a.expand(batch, -1, -1, -1), b.expand(batch, -1, -1, -1)], 2) for a, b in zip(style, timestep, strict=True)))

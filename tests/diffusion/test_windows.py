@@ -1,12 +1,15 @@
 """Windows: equal to the whole where the network looks no further than they do."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffspeaker3d.diffusion import NoiseSchedule, SamplingOptions, ddim_sample, windowed
+from diffspeaker3d.diffusion import NoiseSchedule, SamplingOptions, ddim_sample, window_frames, windowed
 from diffspeaker3d.diffusion.ddim import Denoise
+from diffspeaker3d.diffusion.windows import window_starts
 from diffspeaker3d.errors import InputError
 
 AUDIO = torch.randn(1, 107, 2, generator=torch.Generator().manual_seed(3))
@@ -48,3 +51,13 @@ def test_context_cut_by_edges_is_a_small_difference_without_jumps() -> None:
 def test_hop_is_checked() -> None:
     with pytest.raises(InputError, match="hop"):
         windowed(framewise, 107, 20, 30)
+
+
+@pytest.mark.parametrize("length", [100, 101, 190, 191, 1000])
+def test_equal_windows_cover_all_frames_and_waste_none(length: int) -> None:
+    window = window_frames(length, 100, 10)
+    assert window <= 100
+    if length > 100:
+        starts = window_starts(length, window, window - 10)
+        assert starts[-1] + window == length and all(0 < b - a <= window - 10 for a, b in pairwise(starts))
+        assert len(starts) * window <= length + 10 * (len(starts) - 1) + len(starts)

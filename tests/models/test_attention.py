@@ -63,6 +63,15 @@ def test_self_attention_equals_dense(masked: bool, block: int, reach: int | None
     memory, front = ours.memory(x), ours.memory(tokens)
     blocks = [ours(x[:, q], memory.frames(k).behind(front), bias.of(q, k, x.dtype)) for q, k in bias.blocks()]
     assert len(blocks) == (1 if block == 256 else 3)
+    asked: list[int] = []
+
+    def frames(wanted: slice) -> Tensor:
+        asked.extend(range(wanted.start, wanted.stop))
+        return x[:, wanted]
+
+    for (_, sliding), fixed in zip(ours.blocks(frames, front, bias), blocks, strict=True):
+        torch.testing.assert_close(sliding, fixed)
+    assert asked == list(range(T))
     keys = torch.cat([tokens, x], 1)
     dense = dense_bias(T)
     if reach is not None:

@@ -16,8 +16,9 @@ from diffspeaker3d.diffusion import (
     windowed,
 )
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models import Denoiser, in_precision
+from diffspeaker3d.models import Denoiser, attention, in_precision
 from diffspeaker3d.models.attention import self_attention_bias
+from diffspeaker3d.models.latent import cholesky_of_rows
 from diffspeaker3d.models.official import denoiser_weights
 
 OFFICIAL = Path(__file__).parents[2].parent / "shared" / "data" / "official_denoiser_small.npz"
@@ -124,7 +125,7 @@ def test_latent_sampling_is_exact(eta: float, ablation: dict[str, bool]) -> None
             walk = denoiser.in_space(space, condition)
 
             def fresh(draw: int, walk=walk) -> Tensor:  # type: ignore[no-untyped-def]
-                return walk.project(initial_noise([(23, 18), (14, 18)], [4, 5], draw=draw))
+                return walk.start(initial_noise([(23, 16), (14, 16)], [4, 5], draw=draw))
 
             results[space] = walk.lift(ddim_sample(walk, SCHEDULE, fresh(0), options, fresh))
     difference = (results["latent"] - results["vertex"])[mask].abs().max() / results["vertex"][mask].abs().max()
@@ -139,6 +140,74 @@ def test_condition_computed_once_equals_forward() -> None:
         walk = denoiser.in_space("vertex", denoiser.condition(audio, style, None, [500, 20, 900]))
         for t in (900, 20):
             torch.testing.assert_close(walk(x_t, t), denoiser(x_t, torch.tensor([t, t]), audio, style), atol=1e-6, rtol=1e-6)
+
+
+def wide(spread: bool) -> tuple[Denoiser, Tensor | None]:
+    """Five times more motion channels than width, and a spread for each channel."""
+    torch.manual_seed(0)
+    denoiser = Denoiser(80, 12, width=16, feedforward=24, style_dim=3, period=5).eval()
+    torch.nn.init.normal_(denoiser.output.weight, std=0.3)
+    return denoiser, torch.linspace(0.2, 1.5, 80) if spread else None
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_latent_noise_is_distributed_as_projected_noise(spread: bool) -> None:
+    """L n of N(0, 1) numbers n has the covariance of W_in S ε, whole and in a sample; the vertex space starts from its preimage."""
+    denoiser, scale = wide(spread)
+    _, _, audio, style = inputs(1)
+    assert (denoiser.noise_dim, tiny().noise_dim, Denoiser(9, 8, width=16).noise_dim) == (16, 16, 9)
+    with torch.no_grad():
+        latent, vertex = (denoiser.in_space(space, denoiser.condition(audio, style, None, [500])) for space in ("latent", "vertex"))
+        scaled = denoiser.input.weight * (1.0 if scale is None else scale)
+        want = scaled @ scaled.T
+        root = latent.start(torch.eye(16)[None], scale)[0]  # rows: images of the unit vectors
+        torch.testing.assert_close(root.T @ root, want, atol=1e-5, rtol=1e-5)
+        sample = latent.start(initial_noise([(40_000, 16)], [0]), scale)[0]
+        assert (sample.T @ sample / 40_000 - want).abs().max() < 0.03 * want.diagonal().max()
+        normal = initial_noise([(23, 16)], [3])
+        torch.testing.assert_close(latent.project(vertex.start(normal, scale)), latent.start(normal, scale), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("motion_dim", [9, 80])
+def test_a_uniform_spread_is_a_factor_and_none_is_silence(motion_dim: int) -> None:
+    denoiser = Denoiser(motion_dim, 12, width=16, feedforward=24, style_dim=3, period=5).eval()
+    _, _, audio, style = inputs(1)
+    normal = initial_noise([(23, denoiser.noise_dim)], [3])
+    with torch.no_grad():
+        for space in ("latent", "vertex"):
+            walk = denoiser.in_space(space, denoiser.condition(audio, style, None, [500]))
+            half, none = (walk.start(normal, torch.full((motion_dim,), factor)) for factor in (0.5, 0.0))
+            torch.testing.assert_close(half, 0.5 * walk.start(normal))
+            assert none.eq(0).all()
+
+
+def test_noise_of_an_input_layer_with_dependent_rows() -> None:
+    rows = torch.randn(6, 40, generator=torch.Generator().manual_seed(0))
+    for degenerate in (torch.cat([rows, rows]), torch.zeros(12, 40)):
+        root = cholesky_of_rows(degenerate)
+        torch.testing.assert_close(root @ root.T, degenerate @ degenerate.T, atol=1e-4, rtol=1e-4)
+    with pytest.raises(InputError, match="not finite"):
+        cholesky_of_rows(torch.full((2, 3), float("nan")))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("length", [23, 140])
+def test_folded_cross_attention_gives_the_same_sample(layers: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one block and in many, alone and beside a shorter clip."""
+    monkeypatch.setattr(attention, "QUERY_BLOCK", 16)
+    denoiser = tiny(layers=layers)
+    x_t, _, audio, style = inputs(2, length)
+    mask = torch.arange(length) < torch.tensor([[length], [14]])
+    results = []
+    with torch.no_grad():
+        for most in (2**29, 0):
+            monkeypatch.setattr("diffspeaker3d.models.denoiser.FOLDED_BYTES", most)
+            condition = denoiser.condition(audio, style, mask, SCHEDULE.timesteps(7))
+            assert isinstance(condition.layers[0].audio, attention.Folded) == (most > 0)
+            walk = denoiser.in_space("latent", condition)
+            results.append(walk.lift(ddim_sample(walk, SCHEDULE, walk.project(x_t), SamplingOptions(7))))
+    folded, plain = results
+    assert (folded - plain)[mask].abs().max() < 1e-5 * plain[mask].abs().max()
 
 
 def test_latent_product_follows_the_weights() -> None:
