@@ -56,7 +56,7 @@ def listen(animator: SpeechAnimator, corpus: Corpus, clips: list[ClipRecord]) ->
         with torch.inference_mode():
             features = model.audio_encoder(waveform[None], torch.tensor([len(waveform)]), count)
             style = torch.tensor([animator.style_vector(clip.style)])
-            controls = model.motion.decode(animator._sample(features, style, 0, None))[0].numpy()
+            controls = model.motion.decode(animator._sample(features, style, 0, None, None))[0].numpy()
             probability = model.viseme_logits(features)[0].softmax(-1)[:, mouth].numpy()
         labels = viseme_frames(read_phones(corpus.phones_path(clip)), clip.num_frames, corpus.fps)
         bilabial = labels == mouth

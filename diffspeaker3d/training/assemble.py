@@ -17,7 +17,7 @@ from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.data.statistics import motion_statistics
 from diffspeaker3d.data.synthetic import PRESETS, STYLE_NAMES, VISEMES
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models import DiffSpeaker, build, load_checkpoint, read_config
+from diffspeaker3d.models import DiffSpeaker, Generator, build, load_checkpoint, read_config
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ SEAL_PROBABILITY = (0.01, 0.05)
 CONTROL_GROUPS = {
     "eyes": CONTROL_NAMES[:14], "mouth": CONTROL_NAMES[14:41], "brows_cheeks_nose": CONTROL_NAMES[41:51], "tongue": CONTROL_NAMES[51:],
 }  # fmt: skip
+# Lips should differ little from seed to seed; chance that the sound does not ask for is error there (docs/voice.md).
+TEMPERATURE = {"mouth": 0.5, "tongue": 0.5}
 # What belongs to a corpus, not to speech: never taken from another, or (with the second) only where the size is the same.
 OF_THE_CORPUS = ("motion.", "denoiser.style.")
 OF_THE_TOPOLOGY = ("denoiser.input.", "denoiser.output.", "viseme_head.")
@@ -65,6 +67,8 @@ def build_model(cfg: DictConfig, corpus: Corpus) -> tuple[dict[str, Any], DiffSp
         config["styles"] = dict(PRESETS)
         # Sparse events that nothing in the sound announces: a small model samples too few of them (docs/voice.md).
         config["procedural"] = ["lids", "gaze", "brows"]
+        if not isinstance(model.denoiser, Generator):
+            config["sampling"]["temperature"] = dict(TEMPERATURE)
     if corpus.motion == "controls" and num_visemes:
         config["seal"] = list(SEAL_PROBABILITY)
     return config, model
