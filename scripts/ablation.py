@@ -190,7 +190,7 @@ def _line(*cells: str) -> str:
 def cell(values: Sequence[float], scale: float) -> str:
     """Mean ± standard deviation (n - 1) in the table's unit; a single value has no spread."""
     mean = f"{np.mean(values) * scale:.3g}"
-    return f"{mean} ± {np.std(values, ddof=1) * scale:.1g}" if len(values) > 1 else mean
+    return f"{mean} ± {float(f'{np.std(values, ddof=1) * scale:.1g}'):g}" if len(values) > 1 else mean  # 10, not 1e+01
 
 
 def changes(runs: Mapping[int, Numbers], base: Mapping[int, Numbers]) -> list[float]:

@@ -24,6 +24,7 @@ def numbers(lve: float) -> dict[str, float]:
 def test_cells_carry_the_spread_of_training_seeds() -> None:
     assert SCRIPT.cell([1e-6, 3e-6], 1e6) == "2 ± 1"
     assert SCRIPT.cell([0.123456], 1.0) == "0.123"
+    assert SCRIPT.cell([80.0, 94.1], 1.0) == "87 ± 10"
 
 
 def test_variants_are_compared_with_the_run_of_their_own_seed() -> None:
