@@ -2,8 +2,8 @@
 
 RUNS holds the folders of `python -m diffspeaker3d.train -m seed=0,1,2 'experiment=glob(ablation*)'`. Every checkpoint
 animates the same clips of CORPUS' validation split (known voices, unknown sentences; speech of all lengths, whole clips)
-so many times each, and what its network sampled is scored: the lips that inference seals afterwards, and the lids and
-gaze that it draws, would be the same for every variant. The table replaces the one in the page. Numbers of a run are
+so many times each at full temperature, and what its network sampled is scored: the lips that inference seals afterwards,
+and the lids and gaze that it draws, would be the same for every variant. The table replaces the one in the page. Numbers of a run are
 kept beside it in ablation.json, and read where they still hold.
 """
 
@@ -108,7 +108,7 @@ def kept_scores(animator: SpeechAnimator, folder: Path, corpus: Corpus, clips: S
 
 @torch.inference_mode()
 def sampled(animator: SpeechAnimator, corpus: Corpus, clip: ClipRecord, samples: int) -> np.ndarray:
-    """Weights (N, T, K) of a clip in its own style, seeds 0 to N - 1; as the animator's, but its speech is encoded once."""
+    """Weights (N, T, K) of a clip in its own style, seeds 0 to N - 1, straight from the network; speech is encoded once."""
     model, count = animator.model, torch.tensor([clip.num_frames])
     waveform = torch.from_numpy(load_audio(corpus.audio_path(clip)))
     options = SamplingOptions(steps=animator.config["sampling"]["steps"])
