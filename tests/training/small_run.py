@@ -62,7 +62,7 @@ def start(corpus: Path, out: Path, *more: str, accident: str = "") -> subprocess
     """The train door in its own process; the code of `accident` runs first."""
     program = f"{accident}\nfrom diffspeaker3d.train import main\nmain()"
     command = [sys.executable, "-c", program, *arguments(corpus, out, *more)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums are bitwise equal for equal threads only
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=corpus.parent, env=environment)
 
 
