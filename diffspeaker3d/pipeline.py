@@ -208,14 +208,17 @@ class SpeechAnimator:
         spacing = "leading" if sample is official_sample else options.spacing
         denoiser, num_frames = self.model.denoiser, features.shape[1]
         condition = denoiser.condition(features, style.to(features), None, self.schedule.timesteps(options.steps, spacing))
-        space = denoiser.in_space("auto" if self.schedule.prediction_type == "sample" else "vertex", condition)
+        # A prediction of ε or v leaves in the motion what the network does not see of the noise: that has to be there.
+        sees_all = self.schedule.prediction_type == "sample"
+        space = denoiser.in_space("auto" if sees_all else "vertex", condition)
         window = window_frames(num_frames, WINDOW_FRAMES, WINDOW_OVERLAP)
         denoise = space if window == num_frames else windowed(space.frames, num_frames, window, window - WINDOW_OVERLAP)
         spread = self._spread(temperature)
 
         def noise(draw: int) -> Tensor:
-            normal = initial_noise([(num_frames, denoiser.noise_dim)], [seed], draw=draw).to(features)
-            return space.start(normal, spread if draw == 0 else None)
+            scale = spread if draw == 0 else None
+            normal = initial_noise([(num_frames, denoiser.noise_dim if sees_all else denoiser.motion_dim)], [seed], draw=draw).to(features)
+            return space.start(normal, scale) if sees_all else normal * (1.0 if scale is None else scale)
 
         return space.lift(sample(denoise, self.schedule, noise(0), options, noise))
 
@@ -225,6 +228,8 @@ class SpeechAnimator:
             temperature = dict(self.config.get("sampling", {})).get("temperature")
         if temperature is None:
             return None
+        if isinstance(self.model.denoiser, Generator):
+            raise InputError("temperature: is for diffusion checkpoints, this one generates frame by frame and draws nothing; leave it out")
         motion = self.model.motion
         factors = dict(temperature) if isinstance(temperature, Mapping) else dict.fromkeys(motion.groups, temperature)
         spread = torch.ones(motion.dim, device=next(self.model.parameters()).device)
@@ -276,8 +281,9 @@ class SpeechAnimator:
         if isinstance(self.model.motion, ControlMotion):
             weights = close_lips(motion, self.model.motion.names)
             return Animation.from_weights(weights, rate, self.topology, template, **rest)
-        vertices = template + motion.reshape(len(motion), -1, 3)
-        return Animation(vertices.astype(np.float32), rate, self.topology, template, **rest)
+        vertices = motion.reshape(len(motion), -1, 3)
+        vertices += template  # in place: motion is this call's own, and as large as the animation
+        return Animation(vertices.astype(np.float32, copy=False), rate, self.topology, template, **rest)
 
 
 def _runs(labels: np.ndarray, fps: float) -> list[Phone]:

@@ -255,12 +255,14 @@ class CrossAttention(Attention):
 
     def folded(self, memory: KeyValue) -> Folded:
         """Keys and values with both projections multiplied in; worth it where they serve several sampling steps."""
-        width = self.query.weight.shape[1]
-        scale = (width // self.heads) ** -0.5
-        w_query = self.query.weight.unflatten(0, (self.heads, -1))  # (H, C / H, C)
-        w_output = self.output.weight.unflatten(1, (self.heads, -1)).permute(1, 2, 0)  # (H, C / H, C)
-        offset = memory.key @ self.query.bias.unflatten(0, (self.heads, -1))[..., None]
-        return Folded(memory.key @ (w_query * scale), offset * scale, memory.value @ w_output)
+        scale = (self.query.in_features // self.heads) ** -0.5
+        w_query, w_output = self.query.weight.chunk(self.heads, 0), self.output.weight.chunk(self.heads, 1)
+        b_query = self.query.bias.unflatten(0, (self.heads, -1))[..., None]
+        scaled = memory.key * scale
+        # Head by head, on the weights as they lie: a batched product would copy them first.
+        key = torch.stack([scaled[:, head] @ weight for head, weight in enumerate(w_query)], 1)
+        value = torch.stack([memory.value[:, head] @ weight.T for head, weight in enumerate(w_output)], 1)
+        return Folded(key, scaled @ b_query, value)
 
     def _attend_folded(self, x: Tensor, tokens: Folded, audio: Folded) -> Tensor:
         # Head by head: products of (B, H, n, C) would leave the cache twice.

@@ -23,12 +23,14 @@ def in_precision(denoiser: Denoiser, precision: str) -> Denoiser:
             8 bits, their inputs quantised as they come; CPU only.
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name, or int8 on another device than the CPU.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision={precision}: unknown; known: {', '.join(PRECISIONS)}")
     if precision == "float32":
         return denoiser
+    if precision == "int8" and denoiser.input.weight.device.type != "cpu":
+        raise InputError("precision=int8: runs on the CPU only; use bfloat16 or float16 here")
     reduced = copy.deepcopy(denoiser)
     if precision != "int8":
         return reduced.to(getattr(torch, precision))
