@@ -7,6 +7,7 @@ CHECKPOINT is the folder that training exported, EVALUATION the folder of `evalu
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from diffspeaker3d.models import load_checkpoint, save_checkpoint
 from diffspeaker3d.pipeline import DEFAULT_CHECKPOINT
 
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 CARD = """# diffspeaker3d default checkpoint (`mannequin`)
 
 Speech to the mannequin's 53 blendshape controls, 30 frames a second. {millions:.1f} M parameters, {megabytes:.1f} MB: log-mel
@@ -24,7 +26,8 @@ encoder ({width} wide), {layers}-layer DiffSpeaker denoiser, DDIM with {steps} s
 {clips} clips of synthetic speech (about 12.7 h; `dataset=synthetic`, generator in `diffspeaker3d/data/synthetic`): espeak-ng
 (GPL-3 program, its output is not covered by it) and flite (BSD-like); festival's voices (BSD-like) only test. No audio is shipped with the weights.
 Motion is rule-based articulation of the phones, so the numbers below say how well sound is understood, not how human the
-motion is. Augmented with playing speed, vocal-tract warps, rooms, equalisers, band limits, noise, coding and level.
+motion is. Augmented with playing speed, vocal-tract warps, rooms, equalisers, band limits, noise, babble of the other training
+voices, coding, clipping and level. {trained} steps; log and curves in docs/pictures/mannequin_training.csv and .png.
 
 Never heard or seen in training: flite `slt`, every festival voice, a quarter of the espeak variants, two accents, a tenth of the
 sentences, two heads. The table below is on those, together.
@@ -45,15 +48,17 @@ Real recordings, by forced alignment (`scripts/real_speech.py`): {real}. The ali
 
 ## How it moves what
 
-Jaw, lips, tongue, brows and cheeks are sampled from the network. Where its viseme head hears p, b or m with a probability of
-{seal[0]:g} to {seal[1]:g} the lips are closed further (thresholds chosen on validation voices). Lids and gaze come from the
-process that made them in the corpus, blinks drawn to the pauses that are heard: sampled from this small network they were too
-rare (docs/voice.md).
+Jaw, lips and tongue are sampled from the network, starting from noise of {temperature:g} times the usual size. Where its viseme
+head hears p, b or m with a probability of {seal[0]:g} to {seal[1]:g} the lips are closed further (thresholds chosen on validation
+voices). Lids, gaze and brows come from the process that made them in the corpus, blinks drawn to the pauses and raised brows to
+the long vowels that are heard: sampled from this small network they were too rare (docs/voice.md).
 
 ## Use and limits
 
 For previews, prototypes, games, avatars, and as a start for finetuning. Learned from synthetic voices: on real ones the rhythm
-of the jaw is right and closures are missed more often, most in noise; babble hurts most. English sounds. No emotion is read from
+of the jaw is right and closures are missed more often, most in noise; babble hurts most. Where it goes wrong it opens the mouth
+too far or too little, or purses lips that should be spread: docs/pictures/worst.png shows three frames of the worst clip. English
+sounds. No emotion is read from
 the voice, the head does not turn, and it must not be used to make a person say what they did not.
 
 MIT licence.
@@ -77,10 +82,12 @@ def main(checkpoint: Path, evaluation: Path, real: Path | None = None) -> None:
         layers=len(model.denoiser.layers), steps=config["sampling"]["steps"], clips=config["provenance"].get("clips", "12,000"),
         count=numbers["clips"], seeds=len(numbers["seeds"]),
         table=_table(numbers["models"], numbers.get("intervals", {}).get("model", {})), groups=_table(numbers.get("groups", {}), {}),
-        conditions=_conditions(numbers), real=_real(real), seal=config["seal"],
+        conditions=_conditions(numbers), real=_real(real), seal=config["seal"], trained=config["provenance"]["steps"],
+        temperature=config["sampling"]["temperature"]["mouth"],
     )  # fmt: skip
     config.pop("format_version")
     save_checkpoint(DEFAULT_CHECKPOINT, model, config, card, half=True)
+    shutil.copyfile(evaluation / "worst-1.png", PICTURES / "worst.png")
     sys.stdout.write(f"{DEFAULT_CHECKPOINT}: shipped\n")
 
 
