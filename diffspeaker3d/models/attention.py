@@ -6,7 +6,7 @@ and values: those of condition tokens and audio do not change between sampling s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 QUERY_BLOCK = 256  # frames handled at once: working memory stays flat however long the clip
+FOLD_FRAMES = 1024  # the same, where projections are folded
 FULL_PERIODS = 20  # clips up to so many periods (seconds) attend in full …
 REACH_PERIODS = 4  # … in longer ones a frame attends so many periods to either side
 
@@ -256,13 +257,10 @@ class CrossAttention(Attention):
     def folded(self, memory: KeyValue) -> Folded:
         """Keys and values with both projections multiplied in; worth it where they serve several sampling steps."""
         scale = (self.query.in_features // self.heads) ** -0.5
-        w_query, w_output = self.query.weight.chunk(self.heads, 0), self.output.weight.chunk(self.heads, 1)
-        b_query = self.query.bias.unflatten(0, (self.heads, -1))[..., None]
-        scaled = memory.key * scale
-        # Head by head, on the weights as they lie: a batched product would copy them first.
-        key = torch.stack([scaled[:, head] @ weight for head, weight in enumerate(w_query)], 1)
-        value = torch.stack([memory.value[:, head] @ weight.T for head, weight in enumerate(w_output)], 1)
-        return Folded(key, scaled @ b_query, value)
+        w_query = [weight * scale for weight in self.query.weight.chunk(self.heads, 0)]
+        w_output = [weight.T for weight in self.output.weight.chunk(self.heads, 1)]
+        b_query = self.query.bias.unflatten(0, (self.heads, -1))[..., None] * scale
+        return Folded(_by_head(memory.key, w_query), memory.key @ b_query, _by_head(memory.value, w_output))
 
     def _attend_folded(self, x: Tensor, tokens: Folded, audio: Folded) -> Tensor:
         # Head by head: products of (B, H, n, C) would leave the cache twice.
@@ -280,6 +278,16 @@ class CrossAttention(Attention):
         if frame_mask is not None:
             frame_mask = F.pad(frame_mask, (memory.key.shape[2] - frame_mask.shape[1], 0), value=True)[:, None, None]
         return self._attend(x, memory, frame_mask)
+
+
+def _by_head(memory: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """(B, H, n, C / H) times one (C / H, C) per head: (B, H, n, C), a few frames at a time into the memory it stays in."""
+    folded = memory.new_empty(*memory.shape[:3], weights[0].shape[1])
+    for start in range(0, memory.shape[2], FOLD_FRAMES):
+        frames = slice(start, start + FOLD_FRAMES)
+        for head, weight in enumerate(weights):
+            folded[:, head, frames] = memory[:, head, frames] @ weight
+    return folded
 
 
 def whole(blocks: Blocks, num_frames: int) -> Tensor:
