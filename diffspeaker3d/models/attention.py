@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-QUERY_BLOCK = 256  # frames handled at once: working memory stays flat however long the clip
+QUERY_BLOCK = 256  # frames that attend at once: working memory stays flat however long the clip
+BLOCKS_AT_ONCE = 2  # of them projected at once: fewer frames use a matrix less well, more leave the cache
 FOLD_FRAMES = 1024  # the same, where projections are folded
 FULL_PERIODS = 20  # clips up to so many periods (seconds) attend in full …
 REACH_PERIODS = 4  # … in longer ones a frame attends so many periods to either side
@@ -186,8 +187,11 @@ class Attention(nn.Module):
 
     def _attend(self, x: Tensor, memory: KeyValue, bias: Tensor | None) -> Tensor:
         """softmax(q k' / √(C / H) + bias) v."""
-        dropout = self.dropout if self.training else 0.0
-        return self._merge(F.scaled_dot_product_attention(self._split(self.query(x)), memory.key, memory.value, bias, dropout))
+        return self._merge(self._attended(self._split(self.query(x)), memory, bias))
+
+    def _attended(self, query: Tensor, memory: KeyValue, bias: Tensor | None) -> Tensor:
+        """The same without the projections, (B, H, n, C / H)."""
+        return F.scaled_dot_product_attention(query, memory.key, memory.value, bias, self.dropout if self.training else 0.0)
 
 
 class SelfAttention(Attention):
@@ -204,30 +208,36 @@ class SelfAttention(Attention):
         return self._attend(x, memory, bias)
 
     def blocks(self, frames: Frames, tokens: KeyValue | None, bias: SelfBias) -> Blocks:
-        """Block after block of frames and its attention output (B, n, C); only what is within reach is held.
+        """Some frames after others, with their attention output (B, n, C); only what is within reach is held.
 
         Args:
             frames: which frames -> (B, n, C), normalised; asked for each frame once, in order.
             tokens: keys and values of the condition tokens, or None.
             bias: says which blocks, and what they may see.
         """
-        front = 0 if tokens is None else tokens.key.shape[2]
-        seen: KeyValue | None = None  # behind the tokens
+        seen: KeyValue | None = None
         ahead: Tensor | None = None  # frames that are keys already and not yet queries
         first = done = 0
-        for queries, keys in bias.blocks():
-            kept = None if seen is None else seen.frames(slice(front + keys.start - first, None))
+        parts = bias.blocks()
+        for start in range(0, len(parts), BLOCKS_AT_ONCE):
+            group = parts[start : start + BLOCKS_AT_ONCE]
+            queries, keys = (slice(group[0][side].start, group[-1][side].stop) for side in (0, 1))
+            kept = None if seen is None else seen.frames(slice(keys.start - first, None))
             if keys.stop > done:
                 fresh = frames(slice(done, keys.stop))
-                seen = self.memory(fresh).behind(tokens, kept)
+                seen = self.memory(fresh).behind(kept)
                 ahead = fresh if ahead is None else torch.cat([ahead, fresh], 1)
-            elif keys.start > first and kept is not None:
-                seen = kept.behind(tokens)
+            else:
+                seen = kept
             assert seen is not None and ahead is not None  # the first block has keys
             first, done = keys.start, keys.stop
             count = queries.stop - queries.start
-            yield queries, self(ahead[:, :count], seen, bias.of(queries, keys, seen.key.dtype))
-            ahead = ahead[:, count:]
+            query, ahead = self._split(self.query(ahead[:, :count])), ahead[:, count:]
+            attended = [
+                self._attended(query[:, :, _shifted(q, queries.start)], seen.frames(_shifted(k, first)).behind(tokens), bias.of(q, k, query.dtype))
+                for q, k in group
+            ]
+            yield queries, self._merge(attended[0] if len(attended) == 1 else torch.cat(attended, 2))
 
 
 class CrossAttention(Attention):
@@ -278,6 +288,10 @@ class CrossAttention(Attention):
         if frame_mask is not None:
             frame_mask = F.pad(frame_mask, (memory.key.shape[2] - frame_mask.shape[1], 0), value=True)[:, None, None]
         return self._attend(x, memory, frame_mask)
+
+
+def _shifted(frames: slice, by: int) -> slice:
+    return slice(frames.start - by, frames.stop - by)
 
 
 def _by_head(memory: Tensor, weights: Sequence[Tensor]) -> Tensor:
