@@ -148,7 +148,8 @@ class SpeechTraining(LightningModule):
             return model.denoiser.generate(features, batch["style"])
         options = SamplingOptions(steps=self.steps)
         timesteps = self.schedule.timesteps(options.steps, options.spacing)
-        space = model.denoiser.in_space("auto", model.denoiser.condition(features, batch["style"], batch["frame_mask"], timesteps))
+        condition = model.denoiser.condition(features, batch["style"], batch["frame_mask"], timesteps)
+        space = model.denoiser.in_space("auto" if self.schedule.prediction_type == "sample" else "vertex", condition)
         count, frames = batch["frame_mask"].shape
         noise = initial_noise([(frames, model.motion.dim)] * count, [seed + k for k in range(count)]).to(features)
         return space.lift(ddim_sample(space, self.schedule, space.project(noise), options))
