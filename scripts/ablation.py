@@ -3,7 +3,7 @@
 RUNS holds the folders of `python -m diffspeaker3d.train -m seed=0,1,2 'experiment=glob(ablation*)'`. Every checkpoint
 animates the same clips of CORPUS' validation split (known voices, unknown sentences; speech of all lengths, whole clips)
 so many times each at full temperature, and what its network sampled is scored: the lips that inference seals afterwards,
-and the lids and gaze that it draws, would be the same for every variant. The table replaces the one in the page. Numbers of a run are
+and the lids, gaze and brows that it draws, would be the same for every variant. The table replaces the one in the page. Numbers of a run are
 kept beside it in ablation.json, and read where they still hold.
 """
 
@@ -85,7 +85,7 @@ def main() -> None:
 
 def chosen_clips(corpus: Corpus, count: int) -> list[ClipRecord]:
     """So many validation clips in which somebody speaks, evenly from the shortest to the longest."""
-    spoken = [clip for clip in corpus.split("val") if not clip.sentence.startswith("(")]  # no "(music)", no "(silence)"
+    spoken = [clip for clip in corpus.split("val") if clip.spoken]
     ordered = sorted(spoken, key=lambda clip: (clip.num_frames, clip.id))
     return [ordered[i] for i in np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)]
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from diffspeaker3d.audio import SAMPLE_RATE, num_motion_frames
+from diffspeaker3d.audio import SAMPLE_RATE, load_audio, num_motion_frames
 from diffspeaker3d.data.corpus import ClipRecord, Corpus, style_matrix
 from diffspeaker3d.data.synthetic.phones import Phone
 from diffspeaker3d.errors import InputError
@@ -151,17 +151,17 @@ class Voices(Sequence[np.ndarray]):
 
     Args:
         corpus: a prepared corpus.
-        clips: of which those are left out whose sentence is a remark in parentheses, such as "(music)".
+        clips: of which only those count in which somebody talks.
     """
 
     def __init__(self, corpus: Corpus, clips: Sequence[ClipRecord]) -> None:
-        self.paths = [corpus.audio_path(clip) for clip in clips if not clip.sentence.startswith("(")]
+        self.paths = [corpus.audio_path(clip) for clip in clips if clip.spoken]
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        return soundfile.read(self.paths[index], dtype="float32")[0]
+        return load_audio(self.paths[index])
 
 
 def check_files(corpus: Corpus, clip: ClipRecord) -> None:

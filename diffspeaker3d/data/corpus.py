@@ -54,6 +54,11 @@ class ClipRecord:
     style: int | list[float]
     sha256: str = ""
 
+    @property
+    def spoken(self) -> bool:
+        """Somebody talks; false where the sentence is a remark in parentheses: "(music)", "(silence)"."""
+        return not self.sentence.startswith("(")
+
 
 @dataclass(frozen=True)
 class Corpus:

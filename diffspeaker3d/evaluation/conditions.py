@@ -68,7 +68,7 @@ def babble(waveform: np.ndarray, voices: Sequence[np.ndarray], snr_db: float) ->
 
 def other_voices(clip: ClipRecord, corpus: Corpus) -> list[np.ndarray]:
     """Sounds of other clips of the corpus, by preference of other speakers; which ones follows from the clip's id."""
-    speech = [c for c in corpus.clips if c.id != clip.id and not c.sentence.startswith("(")]  # no "(music)", no "(silence)"
+    speech = [c for c in corpus.clips if c.id != clip.id and c.spoken]
     others = [c for c in speech if voice_of(c, corpus) != voice_of(clip, corpus)] or speech
     if not others:
         raise InputError(f"conditions: babble needs other clips with speech, {corpus.root} has only {clip.id}")

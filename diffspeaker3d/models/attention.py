@@ -6,6 +6,7 @@ and values: those of condition tokens and audio do not change between sampling s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -71,6 +72,14 @@ class Folded(NamedTuple):
 def slopes(heads: int, device: torch.device | None = None) -> Tensor:
     """ALiBi slopes (H,), 2^(-8 h / H) for h = 1 … H: 1/4, 1/16, 1/64, 1/256 for four heads (Press et al. 2022)."""
     return 2.0 ** (-8.0 * torch.arange(1, heads + 1, device=device) / heads)
+
+
+def periodic_positions(num_frames: int, width: int, period: int, device: torch.device) -> Tensor:
+    """Positional encoding (T, C) float32: sines in even, cosines in odd channels of i mod p, base 10000."""
+    index = torch.arange(num_frames, device=device) % period
+    frequency = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10000.0) / width))
+    angle = index[:, None] * frequency
+    return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
 
 
 def self_attention_bias(queries: Tensor, keys: Tensor, heads: int, period: int) -> Tensor:

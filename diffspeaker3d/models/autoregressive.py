@@ -22,7 +22,6 @@ is not shown: after 400 steps of a small model, one run each, their validation l
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, cast, runtime_checkable
@@ -31,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models.attention import KeyValue, SelfAttention, self_attention_bias
+from diffspeaker3d.models.attention import KeyValue, SelfAttention, periodic_positions, self_attention_bias
 
 HISTORY_PERIODS = 20  # a frame sees so many periods (seconds) of its past
 
@@ -207,11 +206,7 @@ class AutoregressiveDecoder(nn.Module):
         return [layer.cross_attention(audio) for layer in self._layers()]
 
     def _positions(self, num_frames: int) -> Tensor:
-        """Periodic positional encoding (T, C): sines in even, cosines in odd channels of t mod p, base 10000."""
-        device = self.input.weight.device
-        frequency = torch.exp(torch.arange(0, self.width, 2, device=device) * (-math.log(10000.0) / self.width))
-        angle = (torch.arange(num_frames, device=device) % self.period)[:, None] * frequency
-        return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
+        return periodic_positions(num_frames, self.width, self.period, self.input.weight.device)
 
     def _bias_by_age(self, count: int) -> Tensor:
         """-s_h ⌊age / p⌋ (H, count) of frames 0, 1, … frames back."""

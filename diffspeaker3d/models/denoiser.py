@@ -19,6 +19,7 @@ from diffspeaker3d.models.attention import (
     KeyValue,
     SelfAttention,
     SelfBias,
+    periodic_positions,
     whole,
 )
 from diffspeaker3d.models.latent import Products, Space, in_space
@@ -258,13 +259,6 @@ class Denoiser(nn.Module):
                 blocks = layer.blocks(added, condition.layers[index], None, condition.bias, condition.frame_mask)
         return blocks
 
-    def positions(self, num_frames: int, like: Tensor) -> Tensor:
-        """Periodic positional encoding (T, C): sines in even, cosines in odd channels of i mod p, base 10000."""
-        index = torch.arange(num_frames, device=like.device) % self.period
-        frequency = torch.exp(torch.arange(0, self.width, 2, device=like.device) * (-math.log(10000.0) / self.width))
-        angle = index[:, None] * frequency
-        return torch.stack([angle.sin(), angle.cos()], -1).flatten(1).to(like.dtype)
-
     def frames(self, condition: Condition, start: int, stop: int, bias: SelfBias | None = None) -> Condition:
         """The condition of frames start … stop - 1 only: views, and a bias of that length (or the one given)."""
         mask = None if condition.frame_mask is None else condition.frame_mask[:, start:stop]
@@ -290,7 +284,8 @@ class Denoiser(nn.Module):
             for index, layer in enumerate(cast(Iterable[DecoderLayer], self.layers))
         )
         bias = self._bias(audio.shape[1], frame_mask, audio.device, full)
-        return Condition(layers, (style_tokens, timestep_tokens), rows, self.positions(audio.shape[1], audio), bias, frame_mask)
+        positions = periodic_positions(audio.shape[1], self.width, self.period, audio.device).to(audio.dtype)
+        return Condition(layers, (style_tokens, timestep_tokens), rows, positions, bias, frame_mask)
 
 
 def timestep_sinusoid(timestep: Tensor, dim: int) -> Tensor:

@@ -17,7 +17,7 @@ from diffspeaker3d.diffusion import (
 )
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.models import Denoiser, attention, in_precision
-from diffspeaker3d.models.attention import self_attention_bias
+from diffspeaker3d.models.attention import periodic_positions, self_attention_bias
 from diffspeaker3d.models.latent import cholesky_of_rows
 from diffspeaker3d.models.official import denoiser_weights
 
@@ -95,7 +95,7 @@ def test_style_timestep_and_positions_matter(ablation: dict[str, bool]) -> None:
         base = denoiser(x_t, timestep, audio, style)
         assert (denoiser(x_t, timestep, audio, style.flip(0)) - base).abs().max() > 1e-3
         assert (denoiser(x_t, timestep.flip(0), audio, style) - base).abs().max() > 1e-3
-    positions = denoiser.positions(10, x_t)
+    positions = periodic_positions(10, denoiser.width, denoiser.period, x_t.device)
     assert len({tuple(row) for row in positions[:5].tolist()}) == 5
     assert torch.equal(positions[:5], positions[5:])
 
@@ -230,7 +230,7 @@ def test_windows_keep_positions_and_equal_the_whole_when_they_see_it() -> None:
         whole = walk(state, 500)
         torch.testing.assert_close(windowed(walk.frames, 23, 23)(state, 500), whole)
         part = denoiser.frames(denoiser.condition(audio, style, None, [500]), 7, 20)
-        assert torch.equal(part.positions, denoiser.positions(23, audio)[7:20])
+        assert torch.equal(part.positions, periodic_positions(23, denoiser.width, denoiser.period, audio.device)[7:20])
         near = windowed(walk.frames, 23, 20, 3)(state, 500)
     assert (near - whole).abs().max() < 0.5 * whole.abs().max()
 
