@@ -13,7 +13,7 @@ from diffspeaker3d.training.module import SpeechTraining
 
 @pytest.mark.parametrize("prediction_type", ["sample", "epsilon", "v_prediction"])
 def test_validation_samples_what_the_network_predicts(prediction_type: str) -> None:
-    """With the output layer at zero: x_start is 0, or the noise over √ᾱ of the last step, or √ᾱ times what is there."""
+    """With the output layer at zero x_start is nothing; ε and v leave the noise in the answer, all of it."""
     torch.manual_seed(0)
     encoder, motion = MelEncoder(25.0, width=16, dilations=(1,)), VertexMotion(12)
     denoiser = Denoiser(motion.dim, 16, width=8, feedforward=8, heads=2, style_dim=2, period=25)
