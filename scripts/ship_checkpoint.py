@@ -56,10 +56,9 @@ the long vowels that are heard: sampled from this small network they were too ra
 ## Use and limits
 
 For previews, prototypes, games, avatars, and as a start for finetuning. Learned from synthetic voices: on real ones the rhythm
-of the jaw is right and closures are missed more often, most in noise; babble hurts most. Where it goes wrong it opens the mouth
-too far or too little, or purses lips that should be spread: docs/pictures/worst.png shows three frames of the worst clip. English
-sounds. No emotion is read from
-the voice, the head does not turn, and it must not be used to make a person say what they did not.
+of the jaw is right and closures are missed more often, most in noise; babble hurts most. The worst clip of the table above is in
+docs/pictures/worst.png, three frames of it. English sounds. No emotion is read from the voice, the head does not turn, and it
+must not be used to make a person say what they did not.
 
 MIT licence.
 """
