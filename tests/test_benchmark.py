@@ -31,6 +31,8 @@ def test_measures_every_part_and_reports_json(tmp_path: Path) -> None:
     assert {row["precision"] for row in short["precisions"]} == {"bfloat16", "int8"}
     assert all(row["relative_error"] < 0.1 for row in short["precisions"] if "step" in row)
     assert 0 < short["spent"] < 60 and short["gflops"] > 0 and short["peak_memory"] > 1e6
+    (pace,) = report["paces"]
+    assert pace["seconds"] == 70 and all(0 < pace[f"{length}_steps"] < pace[length] < 1 for length in ("short", "long"))
     assert report["pictures"][0]["backend"] == "numpy" and report["pictures"][0]["draw_frame"] > 0
     text = table(report)
     assert "tiny" in text and "mel" in text
@@ -53,9 +55,10 @@ def test_operations_of_a_step_are_counted() -> None:
 
 def test_bars_compare_with_their_limits() -> None:
     row = {"size": "vocaset", "gflops": 40.0, "peak_gflops": 100.0, "speedup": 5.0, "steps": 10, "noise": 0.1}
-    samplers = [{**row, "seconds": 10, "step": 0.1, "spent": 1.2}, {**row, "seconds": 600, "step": 6.3, "spent": 90.0}]
+    samplers = [{**row, "seconds": 10, "step": 0.1}]
+    paces = [{"size": "vocaset", "seconds": 600, "short": 0.12, "short_steps": 0.1, "long": 0.15, "long_steps": 0.105}]
     encoders = [{"encoder": "wav2vec2", "seconds": 10, "spent": 5.0}]
-    found = {bar["bar"]: bar["holds"] for bar in bars(encoders, samplers, configuration("sizes=[vocaset]"))}
+    found = {bar["bar"]: bar["holds"] for bar in bars(encoders, samplers, paces, configuration("sizes=[vocaset]"))}
     assert list(found.values()) == [False, True, True, True, False]
 
 

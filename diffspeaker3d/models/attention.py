@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-QUERY_BLOCK = 256  # frames that attend at once: working memory stays flat however long the clip
-BLOCKS_AT_ONCE = 2  # of them projected at once: fewer frames use a matrix less well, more leave the cache
+QUERY_BLOCK = 128  # frames of a long clip that attend at once: each also meets keys that only its neighbours reach
+BLOCKS_AT_ONCE = 4  # of them projected at once: fewer frames use a matrix less well, more leave the cache
 FOLD_FRAMES = 1024  # the same, where projections are folded
 FULL_PERIODS = 20  # clips up to so many periods (seconds) attend in full …
 REACH_PERIODS = 4  # … in longer ones a frame attends so many periods to either side
@@ -129,7 +129,7 @@ class SelfBias:
 
     def blocks(self) -> list[tuple[slice, slice]]:
         """Blocks of queries and the keys they may see, first frame to last."""
-        size = self.num_frames if self.num_frames <= 2 * QUERY_BLOCK else QUERY_BLOCK
+        size = self.num_frames if self.num_frames <= QUERY_BLOCK * BLOCKS_AT_ONCE else QUERY_BLOCK
         reach = self.num_frames if self.full else REACH_PERIODS * self.period
         return [
             (slice(start, min(start + size, self.num_frames)), slice(max(start - reach, 0), min(start + size + reach, self.num_frames)))

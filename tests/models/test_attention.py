@@ -51,6 +51,7 @@ def test_bias_is_the_papers_and_grows_by_extension() -> None:
 def test_self_attention_equals_dense(masked: bool, block: int, reach: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """In blocks or not, in full or within `reach` periods: the dense masked map."""
     monkeypatch.setattr(attention, "QUERY_BLOCK", block)
+    monkeypatch.setattr(attention, "BLOCKS_AT_ONCE", 2)
     if reach is not None:
         monkeypatch.setattr(attention, "FULL_PERIODS", 2)
         monkeypatch.setattr(attention, "REACH_PERIODS", reach)
@@ -89,8 +90,8 @@ def test_self_attention_equals_dense(masked: bool, block: int, reach: int | None
 def test_inner_blocks_of_a_long_clip_share_one_bias() -> None:
     bias = SelfBias(3000, 2, H, 30, True, None, torch.device("cpu"))
     maps = {id(bias.of(queries, keys, torch.float32)) for queries, keys in bias.blocks()}
-    assert len(bias.blocks()) == 12 and len(maps) <= 4
-    assert max(keys.stop - keys.start for _, keys in bias.blocks()) == 256 + 2 * 4 * 30
+    assert len(bias.blocks()) == 24 and len(maps) <= 4
+    assert max(keys.stop - keys.start for _, keys in bias.blocks()) == 128 + 2 * 4 * 30
 
 
 def test_cross_attention_of_three_keys_equals_dense_mask() -> None:
