@@ -69,6 +69,20 @@ class Folded(NamedTuple):
         return Folded(*(part[:, :, frames] for part in self))
 
 
+class Alone(NamedTuple):
+    """What cross-attention answers where a frame sees nothing but its own audio: one key has all the weight, whoever asks.
+
+    Attributes:
+        output (Tensor (B, n, C)): W_o v + b_o.
+    """
+
+    output: Tensor
+
+    def frames(self, frames: slice) -> Alone:
+        """That of some frames."""
+        return Alone(self.output[:, frames])
+
+
 def slopes(heads: int, device: torch.device | None = None) -> Tensor:
     """ALiBi slopes (H,), 2^(-8 h / H) for h = 1 … H: 1/4, 1/16, 1/64, 1/256 for four heads (Press et al. 2022)."""
     return 2.0 ** (-8.0 * torch.arange(1, heads + 1, device=device) / heads)
@@ -252,14 +266,17 @@ class SelfAttention(Attention):
 class CrossAttention(Attention):
     """Each frame attends to the condition tokens and to the audio of its own frame: three keys, O(T)."""
 
-    def forward(self, x: Tensor, tokens: KeyValue | Folded | None, audio: KeyValue | Folded) -> Tensor:
+    def forward(self, x: Tensor, tokens: KeyValue | Folded | None, audio: KeyValue | Folded | Alone) -> Tensor:
         """Attention output (B, n, C); softmax over [tokens …, own audio frame].
 
         Args:
             x (Tensor (B, n, C)): frames, normalised.
-            tokens: what every frame sees, (B, H, 2, …); None in the ablation without, which folds nothing.
-            audio: (B, H, n, …); frame t sees row t only. Both as keys and values, or both folded.
+            tokens: what every frame sees, (B, H, 2, …), or None.
+            audio: (B, H, n, …); frame t sees row t only. Both as keys and values, or both folded; without tokens as
+                keys and values, or as the answer that it is then.
         """
+        if isinstance(audio, Alone):
+            return audio.output
         if isinstance(audio, Folded):
             assert isinstance(tokens, Folded)
             return self._attend_folded(x, tokens, audio)
@@ -280,6 +297,10 @@ class CrossAttention(Attention):
         w_output = [weight.T for weight in self.output.weight.chunk(self.heads, 1)]
         b_query = self.query.bias.unflatten(0, (self.heads, -1))[..., None] * scale
         return Folded(_by_head(memory.key, w_query), memory.key @ b_query, _by_head(memory.value, w_output))
+
+    def alone(self, memory: KeyValue) -> Alone:
+        """The answer to frames that see no tokens."""
+        return Alone(self._merge(memory.value))
 
     def _attend_folded(self, x: Tensor, tokens: Folded, audio: Folded) -> Tensor:
         # Head by head: products of (B, H, n, C) would leave the cache twice.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.models.attention import (
+    Alone,
     Blocks,
     CrossAttention,
     Folded,
@@ -33,14 +34,15 @@ class LayerCondition:
     """What one layer attends to beside the frames, projected once.
 
     `*_style` has one row per item; `*_timestep` one per timestep of the table; `audio` (B, H, T, …). The three of
-    cross-attention are folded for sampling (`attention.Folded`), where that does not take too much memory.
+    cross-attention are folded for sampling (`attention.Folded`), where that does not take too much memory; without
+    condition tokens `audio` is then the answer itself (`attention.Alone`).
     """
 
     self_style: KeyValue
     self_timestep: KeyValue
     cross_style: KeyValue | Folded
     cross_timestep: KeyValue | Folded
-    audio: KeyValue | Folded
+    audio: KeyValue | Folded | Alone
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Condition:
 
     Attributes:
         layers: projected keys and values, per layer.
-        tokens: style (B, L, C) and timestep (S, L, C) tokens as they are, for the ablation that adds them.
+        tokens: style (B, L, C) and timestep (S, L, C) tokens as they are, for a model that adds them.
         rows: timestep -> its row in the tables.
         positions (Tensor (T, C)): positional encoding of the frames.
         bias: of self-attention.
@@ -90,13 +92,12 @@ class DecoderLayer(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def condition(self, style: Tensor, timestep: Tensor, audio: Tensor, folded: bool) -> LayerCondition:
-        """Project tokens style (B, 1, C), timestep (S, 1, C) and audio (B, T, C)."""
+    def condition(self, style: Tensor, timestep: Tensor, audio: Tensor, folded: bool, alone: bool) -> LayerCondition:
+        """Project tokens style (B, 1, C), timestep (S, 1, C) and audio (B, T, C); `folded` and `alone` say how far."""
         ours, theirs = self.self_attention, self.cross_attention
-        cross: list[KeyValue | Folded] = [theirs.memory(tokens) for tokens in (style, timestep, audio)]
-        if folded:
-            cross = [theirs.folded(memory) for memory in cross if isinstance(memory, KeyValue)]
-        return LayerCondition(ours.memory(style), ours.memory(timestep), *cross)
+        memories = [theirs.memory(tokens) for tokens in (style, timestep, audio)]
+        told, when, heard = [theirs.folded(memory) for memory in memories] if folded else memories
+        return LayerCondition(ours.memory(style), ours.memory(timestep), told, when, theirs.alone(memories[-1]) if alone else heard)
 
     def blocks(self, frames: Frames, condition: LayerCondition, rows: slice | None, bias: SelfBias, frame_mask: Tensor | None) -> Blocks:
         """Frames (B, T, C) to frames (B, T, C), block after block where the clip is long.
@@ -106,7 +107,7 @@ class DecoderLayer(nn.Module):
         Args:
             frames: which frames -> (B, n, C).
             condition: of this layer.
-            rows: which rows of the timestep table hold; None = attend to no condition tokens (ablation).
+            rows: which rows of the timestep table hold; None = attend to no condition tokens.
             bias: of self-attention.
             frame_mask: True = real frame, or None.
 
@@ -122,7 +123,7 @@ class DecoderLayer(nn.Module):
             if self.cross_bias:
                 attended = self.cross_attention(self.norm2(block), cross_tokens, condition.audio.frames(queries))
             else:
-                assert isinstance(condition.audio, KeyValue) and not isinstance(cross_tokens, Folded)  # see Denoiser.foldable
+                assert isinstance(condition.audio, KeyValue) and not isinstance(cross_tokens, Folded)  # see Denoiser.folds
                 attended = self.cross_attention.dense(self.norm2(block), cross_tokens, condition.audio, frame_mask)
             block = block + self.dropout(attended)
             yield queries, block + self.dropout(self.feedforward(self.norm3(block)))
@@ -146,7 +147,8 @@ class Denoiser(nn.Module):
         dropout: probability.
         self_bias: ablation: False = self-attention without distance bias.
         cross_bias: ablation: False = cross-attention to all audio frames.
-        condition_tokens: ablation: False = style and timestep are added to the frames instead of being attended to.
+        condition_tokens: False = style and timestep are added to each layer's frames instead of being attended to
+            (docs/ablation.md); cross-attention is then a linear map of the audio, and nothing to do in a step.
     """
 
     def __init__(
@@ -228,9 +230,14 @@ class Denoiser(nn.Module):
     def folds(self, num_frames: int) -> bool:
         """Whether cross-attention to so many frames is folded: it sees three keys, drops none, has plain weights, and it fits."""
         layers = cast(Sequence[DecoderLayer], self.layers)
-        exact = self.condition_tokens and all(layer.cross_bias for layer in layers) and not self.training
+        exact = self.condition_tokens and self._narrow
         plain = all(isinstance(layer.cross_attention.query, nn.Linear) for layer in layers)  # int8 layers are not
         return exact and plain and 4 * num_frames * len(layers) * 2 * self.heads * self.width <= FOLDED_BYTES
+
+    @property
+    def _narrow(self) -> bool:
+        """Whether cross-attention sees one audio frame each and drops no key."""
+        return all(layer.cross_bias for layer in cast(Iterable[DecoderLayer], self.layers)) and not self.training
 
     def in_space(self, space: str, condition: Condition) -> Space:
         """The denoise callable for a sampler, in `latent`, `vertex` (the motion's own) or the cheaper (`auto`) space."""
@@ -280,7 +287,7 @@ class Denoiser(nn.Module):
         style_tokens = self.style(style.to(dtype)).unflatten(-1, (len(self.layers), -1))
         timestep_tokens = self.timestep(timestep_sinusoid(timesteps, self.audio_dim).to(dtype)).unflatten(-1, (len(self.layers), -1))
         layers = tuple(
-            layer.condition(style_tokens[:, [index]], timestep_tokens[:, [index]], audio, folded)
+            layer.condition(style_tokens[:, [index]], timestep_tokens[:, [index]], audio, folded, not self.condition_tokens and self._narrow)
             for index, layer in enumerate(cast(Iterable[DecoderLayer], self.layers))
         )
         bias = self._bias(audio.shape[1], frame_mask, audio.device, full)

@@ -210,6 +210,17 @@ def test_folded_cross_attention_gives_the_same_sample(layers: int, length: int, 
     assert (folded - plain)[mask].abs().max() < 1e-5 * plain[mask].abs().max()
 
 
+def test_without_tokens_cross_attention_is_a_linear_map_of_the_audio() -> None:
+    """Sampling takes the answer, training the softmax over one key: the same without dropout."""
+    denoiser = tiny(condition_tokens=False, dropout=0.0)
+    x_t, timestep, audio, style = inputs()
+    with torch.no_grad():
+        assert isinstance(denoiser.condition(audio, style, None, [500]).layers[0].audio, attention.Alone)
+        sampling = denoiser(x_t, timestep, audio, style)
+        assert isinstance(denoiser.train().condition(audio, style, None, [500]).layers[0].audio, attention.KeyValue)
+        torch.testing.assert_close(denoiser(x_t, timestep, audio, style), sampling, atol=1e-5, rtol=1e-5)
+
+
 def test_latent_product_follows_the_weights() -> None:
     denoiser = tiny()
     _, _, audio, style = inputs()
