@@ -71,7 +71,7 @@ def teeth(upper: bool) -> Part:
     groove = 1 - np.abs(np.cos(np.pi * (length - length[-1] / 2) / (0.66 if upper else 0.50))) ** 0.6
     sign = 1.0 if upper else -1.0
     # The lower molars lie deep, or one of them stands out like a tusk beside the tongue.
-    edge = MOUTH_Y + (-0.17 + 0.10 * (1 - np.cos(turn)) if upper else -0.36 - 0.42 * (1 - np.cos(turn)))
+    edge = MOUTH_Y + (-0.30 + 0.16 * (1 - np.cos(turn)) if upper else -0.36 - 0.42 * (1 - np.cos(turn)))
     crown = 1.0 if upper else 0.58
     # (height above the edge, depth behind the front): gum, neck, belly, edge, back
     profile = ((0.82, 0.26), (0.62, 0.08), (0.34, 0.0), (0.06, 0.05), (0.0, 0.12), (0.10, 0.22), (0.70, 0.42))
