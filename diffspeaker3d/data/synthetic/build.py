@@ -10,12 +10,13 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.data.synthetic.manner import STYLE_NAMES
 from diffspeaker3d.data.synthetic.plan import ClipPlan, plan_clip
-from diffspeaker3d.data.synthetic.render import existing_clip, render_clips
+from diffspeaker3d.data.synthetic.render import existing_clip, is_whole, render_clips
 from diffspeaker3d.data.synthetic.voices import resolve_engines, voices
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
@@ -72,8 +73,43 @@ def build_corpus(
     }
     _claim(root, settings)
     subjects, topology_hash = _heads()
-    training, test = voices(names)
-    plans = [plan_clip(i, seed, training, test, subjects, held_out) for i in range(num_clips)]
+    earlier = _earlier(root, settings, topology_hash)
+    planned = 0 if earlier is None else earlier.provenance["num_clips"]
+    if earlier is None or num_clips > planned or not all(is_whole(root, clip) for clip in _first(earlier, num_clips).clips):
+        training, test = voices(names)
+        plans = [plan_clip(i, seed, training, test, subjects, held_out) for i in range(max(num_clips, planned))]
+        clips, skipped = _complete(root, plans, fps, workers)
+        earlier = Corpus(
+            root=root, name="synthetic", fps=fps, motion="controls", topology_name=TOPOLOGY, topology_hash=topology_hash,
+            styles=STYLE_NAMES, clips=clips, skipped=skipped, provenance=settings | {"num_clips": len(plans)},
+        )  # fmt: skip
+        earlier.save()
+    return _first(earlier, num_clips)
+
+
+def _earlier(root: Path, settings: dict[str, object], topology_hash: str) -> Corpus | None:
+    """The corpus as a finished run left it; None if there is none, or the mannequin has other vertices now."""
+    if not (root / "manifest.json").is_file():
+        return None
+    corpus = Corpus.load(root)
+    same = corpus.provenance == settings | {"num_clips": corpus.provenance.get("num_clips")}
+    return corpus if same and corpus.topology_hash == topology_hash else None
+
+
+def _first(corpus: Corpus, num_clips: int) -> Corpus:
+    """What the corpus would be with so many clips; its manifest keeps all."""
+
+    def wanted(clip_id: str) -> bool:
+        return int(clip_id.rpartition("-")[2]) < num_clips
+
+    return replace(
+        corpus, clips=tuple(clip for clip in corpus.clips if wanted(clip.id)), provenance=corpus.provenance | {"num_clips": num_clips},
+        skipped={clip_id: why for clip_id, why in corpus.skipped.items() if wanted(clip_id)},
+    )  # fmt: skip
+
+
+def _complete(root: Path, plans: list[ClipPlan], fps: float, workers: int | None) -> tuple[tuple[ClipRecord, ...], dict[str, str]]:
+    """Make what is missing: records in plan order, and why a clip was left out."""
     found: dict[str, ClipRecord] = {}
     missing: list[ClipPlan] = []
     for plan in plans:
@@ -89,13 +125,7 @@ def build_corpus(
             skipped[plan_id] = result
         else:
             found[plan_id] = result
-    clips = tuple(found[plan.id] for plan in plans if plan.id in found)
-    corpus = Corpus(
-        root=root, name="synthetic", fps=fps, motion="controls", topology_name=TOPOLOGY, topology_hash=topology_hash,
-        styles=STYLE_NAMES, clips=clips, skipped=dict(sorted(skipped.items())), provenance=settings | {"num_clips": num_clips},
-    )  # fmt: skip
-    corpus.save()
-    return corpus
+    return tuple(found[plan.id] for plan in plans if plan.id in found), dict(sorted(skipped.items()))
 
 
 def _claim(root: Path, settings: dict[str, object]) -> None:

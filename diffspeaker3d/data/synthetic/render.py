@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from diffspeaker3d.arkit import CONTROL_NAMES
 from diffspeaker3d.audio import SAMPLE_RATE, num_motion_frames, resample
 from diffspeaker3d.data.corpus import ClipRecord
 from diffspeaker3d.data.synthetic.articulation import articulate
@@ -22,6 +23,7 @@ from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
 
 PEAK = 0.7  # of full scale; the training's augmentation varies the level
+NPY_HEADER, WAV_HEADER = 128, 44  # bytes before the numbers, as `_write` writes them
 _speakers = Speakers()  # per process
 
 
@@ -147,3 +149,16 @@ def existing_clip(root: Path, plan: ClipPlan, fps: float) -> ClipRecord | None:
     if num_frames != num_motion_frames(info.frames, SAMPLE_RATE, fps) or info.samplerate != SAMPLE_RATE:
         return None
     return _record(plan, motion_path, audio_path, num_frames, info.frames)
+
+
+def is_whole(root: Path, clip: ClipRecord) -> bool:
+    """Whether all files of a clip are there, as long as its record says; by their sizes, so thousands take a second."""
+    motion_path, audio_path, phones_path = _paths(root, clip.id)
+    sizes = {
+        motion_path: NPY_HEADER + 2 * clip.num_frames * len(CONTROL_NAMES),
+        audio_path: WAV_HEADER + 2 * clip.num_samples,
+    }
+    try:
+        return phones_path.stat().st_size > 0 and all(path.stat().st_size == size for path, size in sizes.items())
+    except FileNotFoundError:
+        return False

@@ -67,6 +67,17 @@ def test_a_corpus_grows_and_resumes_to_the_same_bytes(espeak_corpus: Corpus, scr
     assert small.audio_path(small.clips[0]).stat().st_mtime_ns == untouched
 
 
+def test_asking_for_fewer_clips_keeps_the_rest(espeak_corpus: Corpus, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    manifest = espeak_corpus.root / "manifest.json"
+    before, written = manifest.read_bytes(), manifest.stat().st_mtime_ns
+    few = rebuild(espeak_corpus, espeak_corpus.root, 3)
+    assert few.clips == espeak_corpus.clips[:3] and few.provenance["num_clips"] == 3
+    assert manifest.read_bytes() == before and manifest.stat().st_mtime_ns == written
+    assert rebuild(espeak_corpus, espeak_corpus.root, 70) == espeak_corpus
+    assert "to make" not in caplog.text, "nothing is planned anew"
+
+
 def test_another_corpus_is_not_mixed_in(espeak_corpus: Corpus) -> None:
     before = (espeak_corpus.root / "manifest.json").read_bytes()
     with pytest.raises(InputError, match="choose another root"):
