@@ -311,8 +311,10 @@ def bars(encoders: list[dict[str, Any]], samplers: list[dict[str, Any]], paces: 
             if "speedup" in row and row["size"] in (limits := {"vocaset": 4.5, "biwi": 9.0}):
                 promise(f"{label}: latent over vertex space, {cfg.reference_steps} steps", row["speedup"], limits[row["size"]], True)
             if SHORT_SECONDS in wav2vec2:
-                sampler = row["noise"] + row["step"] * row["steps"]
-                promise(f"{label}: noise and {cfg.steps} steps over wav2vec2", sampler / wav2vec2[SHORT_SECONDS], 0.25, False)
+                for numbers in [{"precision": "float32", "step": row["step"]}, *row["precisions"]]:
+                    if "step" in numbers:
+                        share = (row["noise"] + numbers["step"] * row["steps"]) / wav2vec2[SHORT_SECONDS]
+                        promise(f"{label}: noise and {cfg.steps} steps in {numbers['precision']} over wav2vec2 in float32", share, 0.25, False)
     for row in paces:
         for what, key in (("steps", "_steps"), ("condition, noise, steps and decode", "")):
             label = f"{row['size']}: time per second of sound of {what}, {row['seconds']:g} s over {SHORT_SECONDS} s"

@@ -43,8 +43,8 @@ STILLS_PER_ROW = 7
 MEASURES = ("sealed", "open", "pauses")
 
 
-def judge(animation: Animation, phones: Sequence[Phone]) -> dict[str, Share | list[float]]:
-    """The measures above for one animation: shares, and the gaps of open vowels in millimetres."""
+def judge(animation: Animation, phones: Sequence[Phone]) -> tuple[dict[str, Share], list[float]]:
+    """The measures above for one animation, and the gaps of open vowels in millimetres."""
     gap, fps = mouth_opening(animation.vertices, animation.topology), animation.fps
     limit = closure_threshold(animation.template, animation.topology)
     shares: dict[str, list[bool]] = {name: [] for name in MEASURES}
@@ -60,7 +60,7 @@ def judge(animation: Animation, phones: Sequence[Phone]) -> dict[str, Share | li
             openings.append(1000.0 * float(middle))
         elif visemes == ("sil",) and end - start >= SHORTEST_PAUSE:
             shares["pauses"] += (_between(gap, start + AFTER_SPEECH, end - BEFORE_SPEECH, fps) <= limit).tolist()
-    return {name: Share(sum(hits), len(hits)) for name, hits in shares.items()} | {"openings": openings}
+    return {name: Share(sum(hits), len(hits)) for name, hits in shares.items()}, openings
 
 
 def _between(values: np.ndarray, start: float, end: float, fps: float) -> np.ndarray:
@@ -111,15 +111,15 @@ def measure(animator: SpeechAnimator, folder: Path, out: Path, seeds: int, style
     recordings, _ = find_recordings(folder)
     for recording in recordings:
         alignment = align(load_audio(recording.audio), recording.text)
-        shown = {}
+        shown: dict[str, Animation] = {}
         for way, text in (("sound", None), ("text", recording.text)):
             total = dict.fromkeys(MEASURES, Share(0, 0))
             openings: list[float] = []
             for seed in range(seeds):
                 animation = animator(recording.audio, seed=seed, style=style, text=text)
-                found = judge(animation, alignment.phones)
+                found, gaps = judge(animation, alignment.phones)
                 total = {name: total[name].plus(found[name]) for name in MEASURES}
-                openings += found["openings"]
+                openings += gaps
                 shown.setdefault(way, animation)
             yield {
                 "recording": recording.id, "way": way, "score": round(alignment.score, 1), "notes": list(alignment.notes),

@@ -19,6 +19,7 @@ from diffspeaker3d.data.clips import read_phones
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.data.guidance import seal_heard
 from diffspeaker3d.data.synthetic.phones import VISEMES, VOWELS, viseme_frames
+from diffspeaker3d.errors import InputError
 from diffspeaker3d.metrics import Share, bilabial_closure_recall, closure_threshold, false_closure, mouth_opening
 from diffspeaker3d.pipeline import SpeechAnimator
 
@@ -57,7 +58,10 @@ def listen(animator: SpeechAnimator, corpus: Corpus, clips: list[ClipRecord]) ->
             features = model.audio_encoder(waveform[None], torch.tensor([len(waveform)]), count)
             style = torch.tensor([animator.style_vector(clip.style)])
             controls = model.motion.decode(animator._sample(features, style, 0, None, None))[0].numpy()
-            probability = model.viseme_logits(features)[0].softmax(-1)[:, mouth].numpy()
+            logits = model.viseme_logits(features)
+        if logits is None:
+            raise InputError("this checkpoint does not name visemes: train it with num_visemes")
+        probability = logits[0].softmax(-1)[:, mouth].numpy()
         labels = viseme_frames(read_phones(corpus.phones_path(clip)), clip.num_frames, corpus.fps)
         bilabial = labels == mouth
         beside = np.convolve(bilabial, np.ones(5), "same") > 0

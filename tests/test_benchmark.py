@@ -55,11 +55,12 @@ def test_operations_of_a_step_are_counted() -> None:
 
 def test_bars_compare_with_their_limits() -> None:
     row = {"size": "vocaset", "gflops": 40.0, "peak_gflops": 100.0, "speedup": 5.0, "steps": 10, "noise": 0.1}
+    row["precisions"] = [{"precision": "bfloat16", "step": 0.2}, {"precision": "int8", "unavailable": "no"}]
     samplers = [{**row, "seconds": 10, "step": 0.1}]
     paces = [{"size": "vocaset", "seconds": 600, "short": 0.12, "short_steps": 0.1, "long": 0.15, "long_steps": 0.105}]
     encoders = [{"encoder": "wav2vec2", "seconds": 10, "spent": 5.0}]
     found = {bar["bar"]: bar["holds"] for bar in bars(encoders, samplers, paces, configuration("sizes=[vocaset]"))}
-    assert list(found.values()) == [False, True, True, True, False]
+    assert list(found.values()) == [False, True, True, False, True, False]
 
 
 def test_ball_is_closed_and_faces_outward() -> None:
