@@ -35,6 +35,7 @@ sentences, two heads. The table below is on those, together.
 ## Numbers
 
 `python -m diffspeaker3d.evaluate dataset.num_clips=12000 limit={count}`: {count} clips, {seeds} seeds; mean ± 1.96 s/√n over sampling seeds (one training run).
+`faceformer` (docs/evaluation.md) and `steps_3000`, this recipe cut short, had 3000 steps of training each.
 
 {table}
 
@@ -124,4 +125,4 @@ def _real(folder: Path | None) -> str:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    main(*map(Path, sys.argv[1:])) if len(sys.argv) in (3, 4) else sys.exit(__doc__)
