@@ -64,7 +64,7 @@ def measure(cfg: DictConfig) -> dict[str, Any]:
     with torch.inference_mode():
         encoders = [row for name in cfg.encoders for row in measure_encoder(name, cfg, clock)]
         samplers = [measure_sampler(name, seconds, cfg, clock) for name in cfg.sizes for seconds in cfg.seconds]
-        paces = [measure_pace(name, cfg, clock) for name in cfg.sizes] if max(cfg.seconds) > SHORT_SECONDS else []
+        paces = [measure_pace(name, cfg, clock) for name in cfg.sizes] if max(cfg.seconds, default=0) > SHORT_SECONDS else []
     pictures = [measure_pictures(name, cfg, clock) for name in cfg.sizes] if cfg.picture else []
     return {
         "machine": {
@@ -167,7 +167,6 @@ def measure_encoder(name: str, cfg: DictConfig, clock: Clock) -> list[dict[str, 
 
 def measure_sampler(name: str, seconds: float, cfg: DictConfig, clock: Clock) -> dict[str, Any]:
     """Condition, noise, steps and decode of one size and length, in latent space and for short ones in vertex space."""
-
     from diffspeaker3d.diffusion import NoiseSchedule
 
     denoiser, schedule, repeats = _denoiser(name, cfg, clock), NoiseSchedule(), _repeats(cfg, seconds)
@@ -230,11 +229,11 @@ def measure_pace(name: str, cfg: DictConfig, clock: Clock) -> dict[str, Any]:
     denoiser, long = _denoiser(name, cfg, clock), max(cfg.seconds)
     row: dict[str, Any] = {"size": name, "seconds": long}
     clips = {"short": (_inputs(name, SHORT_SECONDS, cfg, clock), math.ceil(long / SHORT_SECONDS)), "long": (_inputs(name, long, cfg, clock), 1)}
-    for _ in range(cfg.repeats):
+    for _ in range(max(cfg.repeats, 1)):
         for label, ((features, style), count) in clips.items():
-            steps, whole = (sum(times) for times in zip(*(_animated(denoiser, features, style, cfg, clock) for _ in range(count)), strict=True))
+            times = [_animated(denoiser, features, style, cfg, clock) for _ in range(count)]
             sound = count * (SHORT_SECONDS if label == "short" else long)
-            for key, spent in ((f"{label}_steps", steps), (label, whole)):
+            for key, spent in zip((f"{label}_steps", label), map(sum, zip(*times, strict=True)), strict=True):
                 row[key] = min(row.get(key, math.inf), spent / sound)
     return row
 

@@ -88,10 +88,11 @@ def build_corpus(
 
 
 def _earlier(root: Path, settings: dict[str, object], topology_hash: str) -> Corpus | None:
-    """The corpus as a finished run left it; None if there is none, or the mannequin has other vertices now."""
-    if not (root / "manifest.json").is_file():
+    """The corpus as a finished run left it; None if there is none that can be read, or the mannequin has other vertices now."""
+    try:
+        corpus = Corpus.load(root)
+    except InputError:  # no loss: the manifest is made again from the clips
         return None
-    corpus = Corpus.load(root)
     same = corpus.provenance == settings | {"num_clips": corpus.provenance.get("num_clips")}
     return corpus if same and corpus.topology_hash == topology_hash else None
 

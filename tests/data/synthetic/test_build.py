@@ -63,6 +63,8 @@ def test_a_corpus_grows_and_resumes_to_the_same_bytes(espeak_corpus: Corpus, scr
     small.audio_path(small.clips[4]).write_bytes(b"RIFF torn")
     untouched = small.audio_path(small.clips[0]).stat().st_mtime_ns
     assert rebuild(espeak_corpus, scratch) == small
+    (scratch / "manifest.json").write_text("{", "utf-8")
+    assert rebuild(espeak_corpus, scratch) == small
     assert (scratch / "manifest.json").read_bytes() == manifest
     assert small.audio_path(small.clips[0]).stat().st_mtime_ns == untouched
 
