@@ -70,9 +70,9 @@ def teeth(upper: bool) -> Part:
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(arch, axis=0), axis=1))])
     groove = 1 - np.abs(np.cos(np.pi * (length - length[-1] / 2) / (0.66 if upper else 0.50))) ** 0.6
     sign = 1.0 if upper else -1.0
-    # The lower molars lie deep, or one of them stands out like a tusk beside the tongue.
-    edge = MOUTH_Y + (-0.30 + 0.16 * (1 - np.cos(turn)) if upper else -0.36 - 0.42 * (1 - np.cos(turn)))
-    crown = 1.0 if upper else 0.58
+    # The lower row sinks to the sides, or what is seen along its curve stands out like a tusk beside the tongue.
+    edge = MOUTH_Y + (-0.30 + 0.16 * (1 - np.cos(turn)) if upper else -0.36 - 0.80 * (1 - np.cos(turn)))
+    crown = np.ones_like(turn) if upper else 0.58 - 0.56 * (1 - np.cos(turn))
     # (height above the edge, depth behind the front): gum, neck, belly, edge, back
     profile = ((0.82, 0.26), (0.62, 0.08), (0.34, 0.0), (0.06, 0.05), (0.0, 0.12), (0.10, 0.22), (0.70, 0.42))
     columns = []
