@@ -1,6 +1,7 @@
 """The denoiser: exact against the official one, indifferent to padding, the same in both spaces."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ OFFICIAL_PERIOD = 5
 SCHEDULE = NoiseSchedule()
 
 
-def tiny(layers: int = 2, **ablation: bool) -> Denoiser:
+def tiny(layers: int = 2, **ablation: Any) -> Denoiser:
     torch.manual_seed(0)
     denoiser = Denoiser(18, 12, width=16, feedforward=24, layers=layers, style_dim=3, period=5, **ablation).eval()
     torch.nn.init.normal_(denoiser.output.weight, std=0.3)
@@ -232,8 +233,9 @@ def test_latent_product_follows_the_weights() -> None:
         assert not torch.equal(before.product.weight, after.product.weight)  # type: ignore[attr-defined]
 
 
-def test_windows_keep_positions_and_equal_the_whole_when_they_see_it() -> None:
-    denoiser = tiny()
+@pytest.mark.parametrize("ablation", [{}, {"condition_tokens": False}])
+def test_windows_keep_positions_and_equal_the_whole_when_they_see_it(ablation: dict[str, bool]) -> None:
+    denoiser = tiny(**ablation)
     x_t, _, audio, style = inputs(1)
     with torch.no_grad():
         walk = denoiser.in_space("latent", denoiser.condition(audio, style, None, [500]))
