@@ -125,4 +125,6 @@ def _real(folder: Path | None) -> str:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:])) if len(sys.argv) in (3, 4) else sys.exit(__doc__)
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__)
+    main(*map(Path, sys.argv[1:]))

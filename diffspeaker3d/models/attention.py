@@ -266,17 +266,14 @@ class SelfAttention(Attention):
 class CrossAttention(Attention):
     """Each frame attends to the condition tokens and to the audio of its own frame: three keys, O(T)."""
 
-    def forward(self, x: Tensor, tokens: KeyValue | Folded | None, audio: KeyValue | Folded | Alone) -> Tensor:
+    def forward(self, x: Tensor, tokens: KeyValue | Folded | None, audio: KeyValue | Folded) -> Tensor:
         """Attention output (B, n, C); softmax over [tokens …, own audio frame].
 
         Args:
             x (Tensor (B, n, C)): frames, normalised.
             tokens: what every frame sees, (B, H, 2, …), or None.
-            audio: (B, H, n, …); frame t sees row t only. Both as keys and values, or both folded; without tokens as
-                keys and values, or as the answer that it is then.
+            audio: (B, H, n, …); frame t sees row t only. Both as keys and values, or both folded.
         """
-        if isinstance(audio, Alone):
-            return audio.output
         if isinstance(audio, Folded):
             assert isinstance(tokens, Folded)
             return self._attend_folded(x, tokens, audio)

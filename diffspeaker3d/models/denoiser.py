@@ -120,7 +120,9 @@ class DecoderLayer(nn.Module):
             cross_tokens = _join(condition.cross_style, condition.cross_timestep.rows(rows))
         for queries, attended in self.self_attention.blocks(lambda wanted: self.norm1(frames(wanted)), self_tokens, bias):
             block = frames(queries) + self.dropout(attended)
-            if self.cross_bias:
+            if isinstance(condition.audio, Alone):
+                attended = condition.audio.frames(queries).output
+            elif self.cross_bias:
                 attended = self.cross_attention(self.norm2(block), cross_tokens, condition.audio.frames(queries))
             else:
                 assert isinstance(condition.audio, KeyValue) and not isinstance(cross_tokens, Folded)  # see Denoiser.folds
