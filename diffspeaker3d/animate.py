@@ -43,15 +43,35 @@ def main(cfg: DictConfig) -> None:
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device, precision=cfg.precision)
     guest = guest_head(cfg.template, cfg.landmarks, animator)
-    options = animator.options(style=_plain(cfg.style), template=None if guest else cfg.template, seed=cfg.seed, steps=cfg.steps, fps=cfg.fps, strength=cfg.strength, temperature=_plain(cfg.temperature))
-    failures = [message for job in jobs if (message := run_job(job, animator, options, cfg, guest, inspected, len(jobs) > 1))]
+    options = animator.options(
+        style=_plain(cfg.style),
+        template=None if guest else cfg.template,
+        seed=cfg.seed,
+        steps=cfg.steps,
+        fps=cfg.fps,
+        strength=cfg.strength,
+        temperature=_plain(cfg.temperature),
+    )
+    failures = [
+        message for job in jobs if (message := run_job(job, animator, options, cfg, guest, inspected, len(jobs) > 1))
+    ]
     if inspected is not None:
         failures += report(inspected, jobs, strict=cfg.qc == "strict")
     if failures:
-        raise InputError(failures[0] if len(jobs) == 1 else f"{len(failures)} of {len(jobs)} failed: {'; '.join(failures)}")
+        raise InputError(
+            failures[0] if len(jobs) == 1 else f"{len(failures)} of {len(jobs)} failed: {'; '.join(failures)}"
+        )
 
 
-def run_job(job: Job, animator: SpeechAnimator, options: dict[str, Any], cfg: DictConfig, guest: GuestHead | None, inspected: list[Entry] | None, one_of_many: bool) -> str | None:
+def run_job(
+    job: Job,
+    animator: SpeechAnimator,
+    options: dict[str, Any],
+    cfg: DictConfig,
+    guest: GuestHead | None,
+    inspected: list[Entry] | None,
+    one_of_many: bool,
+) -> str | None:
     """Animate one file, write its outputs, inspect it; of many, a bad one is reported and the others go on."""
     try:
         animation = animator(job.audio, text=job.text, **options)
@@ -73,7 +93,9 @@ def run_job(job: Job, animator: SpeechAnimator, options: dict[str, Any], cfg: Di
 def wants_report(qc: Any, num_jobs: int) -> bool:
     """Whether the lines are inspected: `true` means those of a batch, `strict` any."""
     if qc not in (True, False, "strict"):
-        raise InputError(f"qc={qc}: known: false, true (a report beside the outputs of a batch), strict (and exit code 2 when a line fails)")
+        raise InputError(
+            f"qc={qc}: known: false, true (a report beside the outputs of a batch), strict (and exit code 2 when a line fails)"
+        )
     return qc == "strict" or (qc and num_jobs > 1)
 
 
@@ -101,7 +123,12 @@ def report(inspected: list[Entry], jobs: list[Job], strict: bool) -> list[str]:
     failed = [f"{entry.line.name}: {', '.join(entry.line.failures)}" for entry in inspected if entry.line.failures]
     files = [Path(output) for job in jobs for output in job.outputs if "://" not in output]
     pages = write_report(inspected, files[0].parent)[:1] if files else ()
-    log.info("%s: %d of %d lines need a look", *pages or ("quality",), sum(bool(entry.failures) for entry in inspected), len(inspected))
+    log.info(
+        "%s: %d of %d lines need a look",
+        *pages or ("quality",),
+        sum(bool(entry.failures) for entry in inspected),
+        len(inspected),
+    )
     return failed if strict else []
 
 
@@ -111,7 +138,11 @@ def guest_head(template: str | None, landmarks: DictConfig | None, animator: Spe
 
     if not is_head_file(template):
         return None
-    return open_head(str(template), animator.topology, None if landmarks is None else {str(name): int(vertex) for name, vertex in landmarks.items()})
+    return open_head(
+        str(template),
+        animator.topology,
+        None if landmarks is None else {str(name): int(vertex) for name, vertex in landmarks.items()},
+    )
 
 
 def write(animation: Animation, output: str, cfg: DictConfig, guest: GuestHead | None = None) -> None:
@@ -150,7 +181,9 @@ def plan_jobs(audio: Any, out: Any, formats: Any) -> list[Job]:
         stems = [f.stem for f in files]
         if len(set(stems)) < len(stems):
             twice = next(s for s in stems if stems.count(s) > 1)
-            raise InputError(f"audio: two inputs are named {twice}, so their outputs in {outputs[0]} would collide; rename one")
+            raise InputError(
+                f"audio: two inputs are named {twice}, so their outputs in {outputs[0]} would collide; rename one"
+            )
     elif len(files) > 1:
         raise InputError(f"out={outputs[0]}: {len(files)} sound files need a folder; give out=FOLDER formats=[mp4,glb]")
     else:
@@ -177,10 +210,14 @@ def with_texts(jobs: list[Job], text: Any) -> list[Job]:
     if text != "auto" and len(text) < 1000 and folder.is_dir():
         lacking = [job.audio.name for job in jobs if not (folder / f"{job.audio.stem}.txt").is_file()]
         if lacking:
-            raise InputError(f"text={text}: no transcript for {', '.join(lacking[:3])}{' ...' if len(lacking) > 3 else ''}; a .txt file of the same name is needed")
+            raise InputError(
+                f"text={text}: no transcript for {', '.join(lacking[:3])}{' ...' if len(lacking) > 3 else ''}; a .txt file of the same name is needed"
+            )
         return [replace(job, text=str(folder / f"{job.audio.stem}.txt")) for job in jobs]
     if len(jobs) > 1 and text != "auto":
-        raise InputError(f"text: one transcript for {len(jobs)} sounds; give text=FOLDER with a .txt file of each sound's name, or text=auto")
+        raise InputError(
+            f"text: one transcript for {len(jobs)} sounds; give text=FOLDER with a .txt file of each sound's name, or text=auto"
+        )
     return [replace(job, text=text) for job in jobs]
 
 

@@ -78,22 +78,30 @@ class Animation:
     def __post_init__(self) -> None:
         self.topology.check(self.template, "template")
         if len(self.vertices) == 0 or tuple(self.vertices.shape[1:]) != self.template.shape:
-            raise InputError(f"animation: vertices of shape {self.vertices.shape} do not fit template {self.template.shape}")
+            raise InputError(
+                f"animation: vertices of shape {self.vertices.shape} do not fit template {self.template.shape}"
+            )
         if not self.fps > 0:
             raise InputError(f"animation: fps must be positive, got {self.fps}")
         if (self.waveform is None) != (self.sample_rate is None):
             raise InputError("animation: waveform and sample_rate go together; give both or neither")
         if self.weights is not None and self.weights.shape != (len(self.vertices), len(self.weight_names)):
-            raise InputError(f"animation: weights of shape {self.weights.shape} need {len(self.vertices)} frames of {len(self.weight_names)} names")
+            raise InputError(
+                f"animation: weights of shape {self.weights.shape} need {len(self.vertices)} frames of {len(self.weight_names)} names"
+            )
 
     @classmethod
-    def from_weights(cls, weights: np.ndarray, fps: float, topology: Topology, template: np.ndarray, **rest: Any) -> Animation:
+    def from_weights(
+        cls, weights: np.ndarray, fps: float, topology: Topology, template: np.ndarray, **rest: Any
+    ) -> Animation:
         """An animation whose vertices follow from blendshape weights (T, K) of `topology.blendshapes`."""
         if topology.blendshapes is None:
             raise InputError(f"topology {topology.name} has no blendshapes, so weights cannot move it")
         weights = np.asarray(weights, np.float32)
         vertices = BlendedVertices(np.asarray(template, np.float32), weights, topology)
-        return cls(vertices, fps, topology, vertices.template, weights=weights, weight_names=topology.blendshapes.names, **rest)
+        return cls(
+            vertices, fps, topology, vertices.template, weights=weights, weight_names=topology.blendshapes.names, **rest
+        )
 
     def __len__(self) -> int:
         return len(self.vertices)

@@ -50,11 +50,22 @@ def serve(animator: SpeechAnimator, folder: Path, cfg: DictConfig) -> None:
     blocks = build_page(animator, folder)
     try:
         _, address, _ = blocks.launch(
-            server_name=cfg.host, server_port=cfg.port, share=False, ssr_mode=False, quiet=True, prevent_thread_lock=True,
-            theme=make_theme(), css=CSS, footer_links=[], allowed_paths=[str(folder)], inbrowser=cfg.browser,
-        )  # fmt: skip
+            server_name=cfg.host,
+            server_port=cfg.port,
+            share=False,
+            ssr_mode=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            theme=make_theme(),
+            css=CSS,
+            footer_links=[],
+            allowed_paths=[str(folder)],
+            inbrowser=cfg.browser,
+        )
     except OSError as error:
-        raise InputError(f"host={cfg.host} port={cfg.port}: cannot be listened on ({error}); give another port") from error
+        raise InputError(
+            f"host={cfg.host} port={cfg.port}: cannot be listened on ({error}); give another port"
+        ) from error
     log.info("open %s in a browser; Ctrl-C ends it", address)
     blocks.block_thread()
 

@@ -17,8 +17,26 @@ from diffspeaker3d.errors import InputError
 SAMPLE_RATE = 16_000  # Hz, what every audio encoder here listens to
 STOPBAND_DB = 90.0  # attenuation of what would alias; scipy's default filter leaves a 9 kHz tone at -31 dB
 AUDIO_SUFFIXES = frozenset(
-    [".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".m4a", ".aac", ".mp4", ".mov", ".mkv", ".webm", ".wma"]
-)  # fmt: skip
+    [
+        ".wav",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".au",
+        ".caf",
+        ".m4a",
+        ".aac",
+        ".mp4",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".wma",
+    ]
+)
 
 
 def load_audio(source: str | Path | tuple[np.ndarray, int], sample_rate: int = SAMPLE_RATE) -> np.ndarray:
@@ -82,7 +100,9 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
         except ImportError:
             raise InputError(f"{path}: cannot be decoded ({error}) without PyAV; pip install av") from error
         if decoded is None:
-            raise InputError(f"{path}: not a sound file that can be decoded ({_reason(error)}); convert it to wav, flac or mp3") from error
+            raise InputError(
+                f"{path}: not a sound file that can be decoded ({_reason(error)}); convert it to wav, flac or mp3"
+            ) from error
         return decoded
 
 

@@ -64,7 +64,11 @@ def measure(cfg: DictConfig) -> dict[str, Any]:
     with torch.inference_mode():
         encoders = [row for name in cfg.encoders for row in measure_encoder(name, cfg, clock)]
         samplers = [measure_sampler(name, seconds, cfg, clock) for name in cfg.sizes for seconds in cfg.seconds]
-        paces = [measure_pace(name, cfg, clock) for name in cfg.sizes] if max(cfg.seconds, default=0) > SHORT_SECONDS else []
+        paces = (
+            [measure_pace(name, cfg, clock) for name in cfg.sizes]
+            if max(cfg.seconds, default=0) > SHORT_SECONDS
+            else []
+        )
     pictures = [measure_pictures(name, cfg, clock) for name in cfg.sizes] if cfg.picture else []
     return {
         "machine": {
@@ -84,7 +88,9 @@ class Clock:
         import torch
 
         if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-            raise InputError(f"device={device}: not available here; known: cpu{', cuda' if torch.cuda.is_available() else ''}")
+            raise InputError(
+                f"device={device}: not available here; known: cpu{', cuda' if torch.cuda.is_available() else ''}"
+            )
         self.device = torch.device(device)
 
     def fastest(self, work: Callable[[], Any], repeats: int) -> tuple[float, Any]:
@@ -122,7 +128,9 @@ class Clock:
             return int(torch.cuda.max_memory_allocated())
         status = Path("/proc/self/status")
         if status.is_file():
-            return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+            return next(
+                int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM")
+            )
         import resource
 
         return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
@@ -144,7 +152,11 @@ def measure_encoder(name: str, cfg: DictConfig, clock: Clock) -> list[dict[str, 
 
     encoder: AudioEncoder
     try:
-        encoder = MelEncoder(30.0) if name == "mel" else TransformersEncoder("", 30.0, hidden_architecture={**BASE, "model_type": name})
+        encoder = (
+            MelEncoder(30.0)
+            if name == "mel"
+            else TransformersEncoder("", 30.0, hidden_architecture={**BASE, "model_type": name})
+        )
     except ImportError:
         log.warning("encoder %s: needs transformers: pip install diffspeaker3d[encoders]", name)
         return []
@@ -174,7 +186,9 @@ def measure_sampler(name: str, seconds: float, cfg: DictConfig, clock: Clock) ->
     frames = features.shape[1]
     clock.reset_memory()
     before = clock.peak_gflops()
-    prepare, condition = clock.fastest(lambda: denoiser.condition(features, style, None, schedule.timesteps(cfg.steps)), repeats)
+    prepare, condition = clock.fastest(
+        lambda: denoiser.condition(features, style, None, schedule.timesteps(cfg.steps)), repeats
+    )
     product, _ = clock.fastest(lambda: _started(denoiser.in_space("latent", condition), 1), 1)
     space = denoiser.in_space("latent", condition)
     noise, x_T = clock.fastest(lambda: _started(space, frames), repeats)
@@ -195,14 +209,22 @@ def measure_sampler(name: str, seconds: float, cfg: DictConfig, clock: Clock) ->
         row["vertex_step"] = spent / few
         steps = cfg.reference_steps
         row["speedup"] = steps * row["vertex_step"] / (noise + steps * row["step"] + decode)
-        row["precisions"] = [measure_precision(p, denoiser, features, style, x_T, sampled, cfg, clock) for p in cfg.precisions]
+        row["precisions"] = [
+            measure_precision(p, denoiser, features, style, x_T, sampled, cfg, clock) for p in cfg.precisions
+        ]
     return row
 
 
 def measure_precision(
-    precision: str, denoiser: Denoiser, features: torch.Tensor, style: torch.Tensor, x_T: torch.Tensor, exact: torch.Tensor,
-    cfg: DictConfig, clock: Clock,
-) -> dict[str, Any]:  # fmt: skip
+    precision: str,
+    denoiser: Denoiser,
+    features: torch.Tensor,
+    style: torch.Tensor,
+    x_T: torch.Tensor,
+    exact: torch.Tensor,
+    cfg: DictConfig,
+    clock: Clock,
+) -> dict[str, Any]:
     """The latent loop and decode in another number format, and their error relative to float32 in the motion."""
     from diffspeaker3d.diffusion import NoiseSchedule
     from diffspeaker3d.models import in_precision
@@ -228,7 +250,10 @@ def measure_pace(name: str, cfg: DictConfig, clock: Clock) -> dict[str, Any]:
     """
     denoiser, long = _denoiser(name, cfg, clock), max(cfg.seconds)
     row: dict[str, Any] = {"size": name, "seconds": long}
-    clips = {"short": (_inputs(name, SHORT_SECONDS, cfg, clock), math.ceil(long / SHORT_SECONDS)), "long": (_inputs(name, long, cfg, clock), 1)}
+    clips = {
+        "short": (_inputs(name, SHORT_SECONDS, cfg, clock), math.ceil(long / SHORT_SECONDS)),
+        "long": (_inputs(name, long, cfg, clock), 1),
+    }
     for _ in range(max(cfg.repeats, 1)):
         for label, ((features, style), count) in clips.items():
             times = [_animated(denoiser, features, style, cfg, clock) for _ in range(count)]
@@ -278,7 +303,9 @@ def ball(num_vertices: int) -> tuple[Any, Any]:
     points = np.stack([radius * np.cos(angle), height, radius * np.sin(angle)], 1)
     faces = ConvexHull(points).simplices
     corners = points[faces]
-    inward = np.einsum("fk,fk->f", np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), corners[:, 0]) < 0
+    inward = (
+        np.einsum("fk,fk->f", np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), corners[:, 0]) < 0
+    )
     faces[inward] = faces[inward][:, ::-1]
     return Topology(f"ball{num_vertices}", faces.astype(np.int32), num_vertices), (0.12 * points).astype(np.float32)
 
@@ -295,7 +322,9 @@ def step_flops(denoiser: Denoiser, frames: int) -> float:
     return layers * (frames * (8 * width**2 + 4 * width * hidden + cross) + 4 * pairs * width) + frames * 2 * width**2
 
 
-def bars(encoders: list[dict[str, Any]], samplers: list[dict[str, Any]], paces: list[dict[str, Any]], cfg: DictConfig) -> list[dict[str, Any]]:
+def bars(
+    encoders: list[dict[str, Any]], samplers: list[dict[str, Any]], paces: list[dict[str, Any]], cfg: DictConfig
+) -> list[dict[str, Any]]:
     """What this project promises, as far as this run can tell: name, value, bar, and whether it holds."""
     found = []
 
@@ -308,12 +337,22 @@ def bars(encoders: list[dict[str, Any]], samplers: list[dict[str, Any]], paces: 
         if row["seconds"] == SHORT_SECONDS:
             promise(f"{label}: share of matmul peak", row["gflops"] / row["peak_gflops"], 0.5, True)
             if "speedup" in row and row["size"] in (limits := {"vocaset": 4.5, "biwi": 9.0}):
-                promise(f"{label}: latent over vertex space, {cfg.reference_steps} steps", row["speedup"], limits[row["size"]], True)
+                promise(
+                    f"{label}: latent over vertex space, {cfg.reference_steps} steps",
+                    row["speedup"],
+                    limits[row["size"]],
+                    True,
+                )
             if SHORT_SECONDS in wav2vec2:
                 for numbers in [{"precision": "float32", "step": row["step"]}, *row["precisions"]]:
                     if "step" in numbers:
                         share = (row["noise"] + numbers["step"] * row["steps"]) / wav2vec2[SHORT_SECONDS]
-                        promise(f"{label}: noise and {cfg.steps} steps in {numbers['precision']} over wav2vec2 in float32", share, 0.25, False)
+                        promise(
+                            f"{label}: noise and {cfg.steps} steps in {numbers['precision']} over wav2vec2 in float32",
+                            share,
+                            0.25,
+                            False,
+                        )
     for row in paces:
         for what, key in (("steps", "_steps"), ("condition, noise, steps and decode", "")):
             label = f"{row['size']}: time per second of sound of {what}, {row['seconds']:g} s over {SHORT_SECONDS} s"
@@ -324,10 +363,19 @@ def bars(encoders: list[dict[str, Any]], samplers: list[dict[str, Any]], paces: 
 def table(report: dict[str, Any]) -> str:
     """The report for a reader."""
     machine = report["machine"]
-    lines = [f"{machine['name']}, {machine['threads']} threads, torch {machine['torch']}", "", "encoder     sound s   spent s   real time x   memory MB"]
+    lines = [
+        f"{machine['name']}, {machine['threads']} threads, torch {machine['torch']}",
+        "",
+        "encoder     sound s   spent s   real time x   memory MB",
+    ]
     for row in report["encoders"]:
-        lines.append(f"{row['encoder']:10s} {row['seconds']:8g} {row['spent']:9.3f} {row['seconds'] / row['spent']:13.1f} {row['peak_memory'] / 1e6:11.0f}")
-    lines += ["", "sampler    sound s  step ms  vertex ms   noise s  decode s  total s  real time x  GFLOP/s  peak  memory MB"]
+        lines.append(
+            f"{row['encoder']:10s} {row['seconds']:8g} {row['spent']:9.3f} {row['seconds'] / row['spent']:13.1f} {row['peak_memory'] / 1e6:11.0f}"
+        )
+    lines += [
+        "",
+        "sampler    sound s  step ms  vertex ms   noise s  decode s  total s  real time x  GFLOP/s  peak  memory MB",
+    ]
     for row in report["samplers"]:
         vertex = f"{row['vertex_step'] * 1e3:9.1f}" if "vertex_step" in row else "        -"
         lines.append(
@@ -335,12 +383,24 @@ def table(report: dict[str, Any]) -> str:
             f" {row['seconds'] / row['spent']:12.1f} {row['gflops']:8.1f} {row['peak_gflops']:5.0f} {row['peak_memory'] / 1e6:10.0f}"
         )
         for other in row["precisions"]:
-            told = other.get("unavailable") or f"{other['step'] * 1e3:.2f} ms per step, decode {other['decode']:.3f} s, relative error {other['relative_error']:.1e}"
+            told = (
+                other.get("unavailable")
+                or f"{other['step'] * 1e3:.2f} ms per step, decode {other['decode']:.3f} s, relative error {other['relative_error']:.1e}"
+            )
             lines.append(f"  {other['precision']}: {told}")
     for row in report["pictures"]:
-        told = row.get("unavailable") or f"draw {row['draw_frame'] * 1e3:.1f} ms ({row['backend']}), encode {row.get('encode_frame', math.nan) * 1e3:.1f} ms per frame"
+        told = (
+            row.get("unavailable")
+            or f"draw {row['draw_frame'] * 1e3:.1f} ms ({row['backend']}), encode {row.get('encode_frame', math.nan) * 1e3:.1f} ms per frame"
+        )
         lines.append(f"{row['size']} pictures: {told}")
-    lines += ["", *(f"{'holds' if b['holds'] else 'FAILS'}  {b['bar']}: {b['value']:.2f} (bar {b['limit']:g})" for b in report["bars"])]
+    lines += [
+        "",
+        *(
+            f"{'holds' if b['holds'] else 'FAILS'}  {b['bar']}: {b['value']:.2f} (bar {b['limit']:g})"
+            for b in report["bars"]
+        ),
+    ]
     return "\n".join(lines)
 
 
@@ -351,7 +411,9 @@ def _denoiser(name: str, cfg: DictConfig, clock: Clock) -> Denoiser:
     from diffspeaker3d.models import Denoiser
 
     size = cfg.models[name]
-    denoiser = Denoiser(3 * size.vertices, AUDIO_WIDTH, size.width, size.feedforward, style_dim=size.styles, period=size.fps)
+    denoiser = Denoiser(
+        3 * size.vertices, AUDIO_WIDTH, size.width, size.feedforward, style_dim=size.styles, period=size.fps
+    )
     torch.nn.init.normal_(denoiser.output.weight, std=0.02)
     return denoiser.eval().to(clock.device)
 
@@ -365,7 +427,9 @@ def _inputs(name: str, seconds: float, cfg: DictConfig, clock: Clock) -> tuple[t
     return torch.randn(1, frames, AUDIO_WIDTH, device=clock.device), torch.eye(size.styles, device=clock.device)[:1]
 
 
-def _animated(denoiser: Denoiser, features: torch.Tensor, style: torch.Tensor, cfg: DictConfig, clock: Clock) -> tuple[float, float]:
+def _animated(
+    denoiser: Denoiser, features: torch.Tensor, style: torch.Tensor, cfg: DictConfig, clock: Clock
+) -> tuple[float, float]:
     """Seconds that the steps took, and everything behind the encoder."""
     from diffspeaker3d.diffusion import NoiseSchedule
 

@@ -59,7 +59,9 @@ def solve(motion: Animation | np.ndarray, basis: Blendshapes | None = None) -> n
         raise InputError("blendshapes: there are no shapes to solve for; give a topology or a basis that has some")
     displaced = motion.vertices if isinstance(motion, Animation) else motion
     if tuple(displaced.shape[1:]) != basis.deltas.shape[1:]:
-        raise InputError(f"blendshapes: motion of shape {tuple(displaced.shape)} does not fit shapes of {basis.deltas.shape[1]} vertices")
+        raise InputError(
+            f"blendshapes: motion of shape {tuple(displaced.shape)} does not fit shapes of {basis.deltas.shape[1]} vertices"
+        )
     moving = np.flatnonzero(np.abs(basis.deltas).max((1, 2)) > 0)
     orthogonal, triangle = qr(basis.deltas[moving].reshape(len(moving), -1).T, mode="economic")
     chunks = motion.chunks() if isinstance(motion, Animation) else [motion]
@@ -101,7 +103,9 @@ def drive(animation: Animation, topology: Topology, template: np.ndarray | None 
         InputError: the two share no shape name, or either has no shapes.
     """
     if topology.blendshapes is None:
-        raise InputError(f"topology {topology.name} has no blendshapes, so nothing can drive it; fit it first (retarget.fit_head)")
+        raise InputError(
+            f"topology {topology.name} has no blendshapes, so nothing can drive it; fit it first (retarget.fit_head)"
+        )
     if animation.weights is not None:
         weights, names = animation.weights, animation.weight_names
     else:
@@ -110,13 +114,20 @@ def drive(animation: Animation, topology: Topology, template: np.ndarray | None 
     target = topology.blendshapes.names
     common = [name for name in target if name in names]
     if not common:
-        raise InputError(f"topologies {animation.topology.name} and {topology.name} share no blendshape name; rename {topology.name}'s to ARKit's")
+        raise InputError(
+            f"topologies {animation.topology.name} and {topology.name} share no blendshape name; rename {topology.name}'s to ARKit's"
+        )
     driven = np.zeros((len(weights), len(target)), np.float32)
     driven[:, [target.index(n) for n in common]] = weights[:, [names.index(n) for n in common]]
     return Animation.from_weights(
-        driven, animation.fps, topology, topology.template() if template is None else template, waveform=animation.waveform,
-        sample_rate=animation.sample_rate, provenance=animation.provenance,
-    )  # fmt: skip
+        driven,
+        animation.fps,
+        topology,
+        topology.template() if template is None else template,
+        waveform=animation.waveform,
+        sample_rate=animation.sample_rate,
+        provenance=animation.provenance,
+    )
 
 
 def visemes(weights: np.ndarray, names: tuple[str, ...]) -> np.ndarray:

@@ -37,13 +37,17 @@ def door(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[
     def wrap(main: Callable[[DictConfig], None]) -> Callable[[], None]:
         @functools.wraps(main)
         def job(cfg: DictConfig) -> None:
-            logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)  # hydra has its own
+            logging.basicConfig(
+                level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True
+            )  # hydra has its own
             try:  # in here, because hydra announces every exception that leaves a job
                 main(cfg)
             except InputError as error:
                 _refuse(str(error), EXIT_BAD_INPUT)
             except MissingMandatoryValue as error:
-                _refuse(f"{error.full_key or error.key}: is needed; give {error.full_key or error.key}=...", EXIT_BAD_INPUT)
+                _refuse(
+                    f"{error.full_key or error.key}: is needed; give {error.full_key or error.key}=...", EXIT_BAD_INPUT
+                )
 
         command = hydra.main(config_path=str(CONF_DIR), config_name=config_name, version_base="1.3")(job)
 

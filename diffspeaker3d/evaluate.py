@@ -32,9 +32,15 @@ def main(cfg: DictConfig) -> None:
     from diffspeaker3d.rendering import RenderOptions
 
     options = EvaluationOptions(
-        split=cfg.split, limit=cfg.limit, seeds=_items(cfg.seeds), styles=cfg.styles, steps=cfg.steps,
-        baselines=_items(cfg.baselines), conditions=_items(cfg.conditions), worst=cfg.worst,
-    )  # fmt: skip
+        split=cfg.split,
+        limit=cfg.limit,
+        seeds=_items(cfg.seeds),
+        styles=cfg.styles,
+        steps=cfg.steps,
+        baselines=_items(cfg.baselines),
+        conditions=_items(cfg.conditions),
+        worst=cfg.worst,
+    )
     others = named_checkpoints(cfg.against)
     RenderOptions(renderer=cfg.renderer)  # a wrong name is to be heard before the work, not after
     set_threads(cfg.threads)
@@ -52,11 +58,15 @@ def main(cfg: DictConfig) -> None:
     for name, other in against.items():
         numbers["against"][name]["checkpoint"] = dict(other.config["provenance"])
     write_report(folder, numbers, draw_worst(animator, corpus, evaluation.worst, folder, cfg.steps, cfg.renderer))
-    log.info("%s, split %s, %d clips; %s", corpus.name, cfg.split, numbers["clips"], "; ".join(numbers["regions"].values()))
+    log.info(
+        "%s, split %s, %d clips; %s", corpus.name, cfg.split, numbers["clips"], "; ".join(numbers["regions"].values())
+    )
     log.info("%s", table(numbers))
     for line in changes(numbers):
         log.info("%s", line)
-    log.info("%s: report.html, metrics.json, clips.csv%s", folder, ", worst-*.mp4, worst-*.png" * bool(evaluation.worst))
+    log.info(
+        "%s: report.html, metrics.json, clips.csv%s", folder, ", worst-*.mp4, worst-*.png" * bool(evaluation.worst)
+    )
 
 
 def _items(value: Any) -> tuple[Any, ...]:

@@ -116,7 +116,9 @@ class VertexLoss(MotionLoss):
         num_groups: int = 1,
     ) -> None:
         super().__init__(weights, ("vertex", "velocity"))
-        per_vertex = torch.ones(1) if not regions else torch.from_numpy(region_weights(topology, regions)).repeat_interleave(3)
+        per_vertex = (
+            torch.ones(1) if not regions else torch.from_numpy(region_weights(topology, regions)).repeat_interleave(3)
+        )
         self.register_buffer("vertex_weights", per_vertex, persistent=False)
         self.register_buffer("velocity_power", torch.ones(num_groups))
 
@@ -210,9 +212,12 @@ class ControlLoss(MotionLoss):
         distance = (motion.weights(prediction) - motion.weights(target)) @ self.factor.T
         terms = {
             "state": (torch.stack([masked_mean(square[..., g], frame_mask) for g in groups]) * shares).sum(),
-            "state_velocity": (torch.stack([masked_mean(speed[..., g], moving) for g in groups]) * shares / self.velocity_power).sum(),
+            "state_velocity": (
+                torch.stack([masked_mean(speed[..., g], moving) for g in groups]) * shares / self.velocity_power
+            ).sum(),
             "vertex": masked_mean(distance.square().sum(-1, keepdim=True), frame_mask) / self.vertex_power[0],
-            "vertex_velocity": masked_mean(velocity(distance).square().sum(-1, keepdim=True), moving) / self.vertex_power[1],
+            "vertex_velocity": masked_mean(velocity(distance).square().sum(-1, keepdim=True), moving)
+            / self.vertex_power[1],
         }
         if viseme_logits is not None and visemes is not None:
             terms["viseme"] = viseme_cross_entropy(viseme_logits, visemes, frame_mask)

@@ -52,7 +52,15 @@ class Page:
         self.heads: list[str] = list(animator.topology.templates)
 
     def animate(
-        self, audio: str | None, head: str | None, style: str | None, blend: str, amount: float, seed: float | None, steps: float | None, strength: float | None,
+        self,
+        audio: str | None,
+        head: str | None,
+        style: str | None,
+        blend: str,
+        amount: float,
+        seed: float | None,
+        steps: float | None,
+        strength: float | None,
         text: str | None,
     ) -> tuple[Animation, str, str]:
         """The animation, the player with it, and what was done.
@@ -67,7 +75,15 @@ class Page:
             raise InputError("the transcript looks like a file name; paste the words themselves")
         manner = blended(style, blend, amount)
         try:
-            animation = self.animator(audio, style=manner, template=head, seed=int(seed or 0), steps=int(steps) if steps else None, strength=1.0 if strength is None else strength, text=text or None)
+            animation = self.animator(
+                audio,
+                style=manner,
+                template=head,
+                seed=int(seed or 0),
+                steps=int(steps) if steps else None,
+                strength=1.0 if strength is None else strength,
+                text=text or None,
+            )
         except InputError as error:  # the visitor knows the recording by its name, not by where it was put
             raise InputError(str(error).replace(audio, Path(audio).name)) from error
         note = f"{animation.duration:.1f} seconds, {len(animation)} frames at {animation.fps:g} fps"
@@ -76,8 +92,12 @@ class Page:
     def still(self, head: str | None) -> str:
         """A player with the neutral head, to turn around before anything is said."""
         template = self.animator.topology.template(head)
-        animation = Animation(template[None].astype(np.float32), self.animator.model.fps, self.animator.topology, template)
-        return frame(page(animation, HtmlOptions(title=head or "")).replace("</head>", f"{STILL_STYLE}</head>"), plays=False)
+        animation = Animation(
+            template[None].astype(np.float32), self.animator.model.fps, self.animator.topology, template
+        )
+        return frame(
+            page(animation, HtmlOptions(title=head or "")).replace("</head>", f"{STILL_STYLE}</head>"), plays=False
+        )
 
     def make_file(self, animation: Animation | None, suffix: str) -> tuple[list[str], str]:
         """The animation as files of one format, and what they are.
@@ -114,12 +134,29 @@ def make_theme() -> gradio.themes.Base:
     """The player's colours, and the fonts of the visitor's own system: none is fetched."""
     import gradio as gr
 
-    shades = ("#faf1ee", "#f5e2dc", "#ecc8bd", "#dfa594", "#cd7d68", "#b4553f", "#a04733", "#85392a", "#6c3126", "#592b23", "#301510")
+    shades = (
+        "#faf1ee",
+        "#f5e2dc",
+        "#ecc8bd",
+        "#dfa594",
+        "#cd7d68",
+        "#b4553f",
+        "#a04733",
+        "#85392a",
+        "#6c3126",
+        "#592b23",
+        "#301510",
+    )
     clay = gr.themes.Color(*shades)
-    theme = gr.themes.Default(primary_hue=clay, neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    theme = gr.themes.Default(
+        primary_hue=clay, neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+    )
     return theme.set(
-        body_background_fill="#f4f5f7", button_primary_background_fill="*primary_500", button_primary_background_fill_hover="*primary_600", button_primary_text_color="white"
-    )  # fmt: skip
+        body_background_fill="#f4f5f7",
+        button_primary_background_fill="*primary_500",
+        button_primary_background_fill_hover="*primary_600",
+        button_primary_text_color="white",
+    )
 
 
 def build_page(animator: SpeechAnimator, folder: Path) -> gradio.Blocks:
@@ -146,9 +183,14 @@ def build_page(animator: SpeechAnimator, folder: Path) -> gradio.Blocks:
         except InputError as error:
             return gr.update(value=None, visible=False), said(str(error), good=False)
 
-    with gr.Blocks(title="diffspeaker3d", analytics_enabled=False, fill_width=True, delete_cache=(KEEP_SECONDS, KEEP_SECONDS)) as blocks:
+    with gr.Blocks(
+        title="diffspeaker3d", analytics_enabled=False, fill_width=True, delete_cache=(KEEP_SECONDS, KEEP_SECONDS)
+    ) as blocks:
         made = gr.State(None, time_to_live=KEEP_SECONDS)
-        gr.HTML("<h1>Talking head</h1><p>Drop a recording, choose a face and a manner, and watch it speak.</p>", elem_id="title")
+        gr.HTML(
+            "<h1>Talking head</h1><p>Drop a recording, choose a face and a manner, and watch it speak.</p>",
+            elem_id="title",
+        )
         with gr.Row():
             with gr.Column(scale=4, min_width=320):
                 inputs = _inputs(words)
@@ -160,10 +202,17 @@ def build_page(animator: SpeechAnimator, folder: Path) -> gradio.Blocks:
                     kinds = [(f"{suffix.lstrip('.')}: {what}", suffix) for suffix, (_, what) in FORMATS.items()]
                     kind = gr.Dropdown(kinds, value=".glb", label="File", scale=4, elem_id="format")
                     get = gr.Button("Make file", scale=1, min_width=120, elem_id="make")
-                files = gr.File(label="Download", visible=False, file_count="multiple", interactive=False, elem_id="files")
+                files = gr.File(
+                    label="Download", visible=False, file_count="multiple", interactive=False, elem_id="files"
+                )
         go.click(animate, inputs, [made, stage, message, files], concurrency_limit=1, api_visibility="private")
         get.click(make_file, [made, kind], [files, message], concurrency_limit=1, api_visibility="private")
-        inputs[1].input(lambda head: (words.still(head), None, "", gr.update(value=None, visible=False)), inputs[1], [stage, made, message, files], api_visibility="private")
+        inputs[1].input(
+            lambda head: (words.still(head), None, "", gr.update(value=None, visible=False)),
+            inputs[1],
+            [stage, made, message, files],
+            api_visibility="private",
+        )
     return blocks
 
 
@@ -172,12 +221,22 @@ def _inputs(words: Page) -> list[Any]:
     import gradio as gr
 
     audio = gr.Audio(sources=["upload", "microphone"], type="filepath", label="Speech", buttons=[], elem_id="speech")
-    head = gr.Dropdown(words.heads, value=words.heads[0] if words.heads else None, label="Head", elem_id="head", visible=len(words.heads) > 1)
+    head = gr.Dropdown(
+        words.heads,
+        value=words.heads[0] if words.heads else None,
+        label="Head",
+        elem_id="head",
+        visible=len(words.heads) > 1,
+    )
     several = len(words.styles) > 1
     with gr.Group(visible=several):
-        style = gr.Dropdown(words.styles, value=words.styles[0] if words.styles else None, label="Style", elem_id="style")
+        style = gr.Dropdown(
+            words.styles, value=words.styles[0] if words.styles else None, label="Style", elem_id="style"
+        )
         with gr.Row():
-            blend = gr.Dropdown([NO_BLEND, *words.styles], value=NO_BLEND, label="Blend with", elem_id="blend", min_width=120)
+            blend = gr.Dropdown(
+                [NO_BLEND, *words.styles], value=NO_BLEND, label="Blend with", elem_id="blend", min_width=120
+            )
             amount = gr.Slider(0, 1, 0.5, step=0.05, label="Amount", elem_id="amount", min_width=120)
     with gr.Accordion("More", open=False):
         with gr.Row():
@@ -186,5 +245,7 @@ def _inputs(words: Page) -> list[Any]:
             limit = min(max(MAX_STEPS, default), words.animator.schedule.num_timesteps)
             steps = gr.Slider(1, limit, default, step=1, label="Steps", info="more is slower", min_width=120)
         strength = gr.Slider(0, MAX_STRENGTH, 1.0, step=0.05, label="Strength", info="how far the face moves")
-        text = gr.Textbox(label="What is said", lines=2, placeholder="optional, English: guides the lips; or auto", elem_id="text")
+        text = gr.Textbox(
+            label="What is said", lines=2, placeholder="optional, English: guides the lips; or auto", elem_id="text"
+        )
     return [audio, head, style, blend, amount, seed, steps, strength, text]

@@ -68,15 +68,21 @@ class SpeechAnimator:
         animation = animator("speech.wav", style="smiling", seed=1)
     """
 
-    def __init__(self, model: DiffSpeaker, schedule: NoiseSchedule, topology: Topology, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, model: DiffSpeaker, schedule: NoiseSchedule, topology: Topology, config: Mapping[str, Any]
+    ) -> None:
         if model.topology_hash and model.topology_hash != topology.hash:
-            raise InputError(f"topology {topology.name} has hash {topology.hash}, the checkpoint was trained on {model.topology_hash}: another vertex order")
+            raise InputError(
+                f"topology {topology.name} has hash {topology.hash}, the checkpoint was trained on {model.topology_hash}: another vertex order"
+            )
         self.model, self.schedule, self.topology, self.config = model, schedule, topology, config
         self.styles: dict[str, list[float]] = dict(config.get("styles", {}))
         self._spread(None)
 
     @classmethod
-    def from_pretrained(cls, checkpoint: str | Path | None = None, device: str = "cpu", precision: str = "float32") -> SpeechAnimator:
+    def from_pretrained(
+        cls, checkpoint: str | Path | None = None, device: str = "cpu", precision: str = "float32"
+    ) -> SpeechAnimator:
         """A checkpoint folder, or a hub id (`user/name`), or the default that ships with the package.
 
         Args:
@@ -95,12 +101,28 @@ class SpeechAnimator:
         topology = load_topology(own if own.is_file() else model.topology)
         if precision != "float32":
             if not isinstance(model.denoiser, Denoiser):
-                raise InputError(f"precision={precision}: is for diffusion checkpoints, this one generates frame by frame; leave it out")
+                raise InputError(
+                    f"precision={precision}: is for diffusion checkpoints, this one generates frame by frame; leave it out"
+                )
             model.denoiser = in_precision(model.denoiser, precision)
-        provenance = {"checkpoint": checkpoint_hash(folder), "version": __version__, "precision": precision, **config.get("provenance", {})}
+        provenance = {
+            "checkpoint": checkpoint_hash(folder),
+            "version": __version__,
+            "precision": precision,
+            **config.get("provenance", {}),
+        }
         return cls(model, NoiseSchedule(**config["schedule"]), topology, config | {"provenance": provenance})
 
-    def options(self, style: Style = None, template: str | None = None, seed: int = 0, steps: int | None = None, fps: float | None = None, strength: float = 1.0, temperature: Temperature = None) -> dict[str, Any]:
+    def options(
+        self,
+        style: Style = None,
+        template: str | None = None,
+        seed: int = 0,
+        steps: int | None = None,
+        fps: float | None = None,
+        strength: float = 1.0,
+        temperature: Temperature = None,
+    ) -> dict[str, Any]:
         """Check the options of a call once, before many calls; returns them for `animator(audio, **options)`.
 
         Raises:
@@ -115,12 +137,29 @@ class SpeechAnimator:
         if not 0 <= strength <= MAX_STRENGTH:
             raise InputError(f"strength={strength}: must be 0 (a still face) to {MAX_STRENGTH:g}")
         self._spread(temperature)
-        return {"style": style, "template": template, "seed": seed, "steps": steps, "fps": fps, "strength": strength, "temperature": temperature}
+        return {
+            "style": style,
+            "template": template,
+            "seed": seed,
+            "steps": steps,
+            "fps": fps,
+            "strength": strength,
+            "temperature": temperature,
+        }
 
     @torch.inference_mode()
     def __call__(
-        self, audio: Audio, *, style: Style = None, template: str | None = None, seed: int = 0, steps: int | None = None, fps: float | None = None,
-        strength: float = 1.0, temperature: Temperature = None, text: str | Path | None = None,
+        self,
+        audio: Audio,
+        *,
+        style: Style = None,
+        template: str | None = None,
+        seed: int = 0,
+        steps: int | None = None,
+        fps: float | None = None,
+        strength: float = 1.0,
+        temperature: Temperature = None,
+        text: str | Path | None = None,
     ) -> Animation:
         """Animate one utterance.
 
@@ -141,14 +180,18 @@ class SpeechAnimator:
                 said or that meets a model of bare vertices.
         """
         if text is not None and not isinstance(self.model.motion, ControlMotion):
-            raise InputError("text: guides blendshape controls only, this checkpoint moves bare vertices; leave text out, or use the default checkpoint")
+            raise InputError(
+                "text: guides blendshape controls only, this checkpoint moves bare vertices; leave text out, or use the default checkpoint"
+            )
         self.options(style, template, seed, steps, fps, strength, temperature)
         # 1. waveform, at 16 kHz for the model and at its own rate for the outputs
         sound, rate = _mono(audio)
         waveform = resample(sound, rate, SAMPLE_RATE)
         num_frames = num_motion_frames(len(waveform), SAMPLE_RATE, self.model.fps)
         if num_frames < 1:
-            raise InputError(f"{_name(audio)}: {len(sound) / rate:.4f} s is less than one motion frame ({1 / self.model.fps:.4f} s); give more sound")
+            raise InputError(
+                f"{_name(audio)}: {len(sound) / rate:.4f} s is less than one motion frame ({1 / self.model.fps:.4f} s); give more sound"
+            )
         phones = None if text is None else guiding_phones(waveform, text)
         # 2. audio features, one row per motion frame
         features = self._encode(torch.from_numpy(waveform), num_frames)
@@ -156,7 +199,9 @@ class SpeechAnimator:
         state = self._sample(features, torch.tensor([self.style_vector(style)]), seed, steps, temperature)
         # 4. motion in the face's own units, + template
         motion = self.model.motion.decode(state)[0].cpu().numpy()
-        motion = self._finish(motion, features, style, zlib.crc32(waveform.tobytes(), seed & 0xFFFFFFFF))  # lines of one seed differ
+        motion = self._finish(
+            motion, features, style, zlib.crc32(waveform.tobytes(), seed & 0xFFFFFFFF)
+        )  # lines of one seed differ
         if phones is not None and isinstance(self.model.motion, ControlMotion):
             motion = guide_controls(motion, phones, self.model.fps, self.model.motion.names)
         motion = self._scaled(motion, strength)
@@ -185,7 +230,11 @@ class SpeechAnimator:
         device = next(self.model.parameters()).device
         whole_seconds = float(fps).is_integer()  # otherwise pieces would not begin on a frame
         if not whole_seconds or len(waveform) <= (ENCODE_SECONDS + 2 * ENCODE_MARGIN) * SAMPLE_RATE:
-            return encoder(waveform[None].to(device), torch.tensor([len(waveform)], device=device), torch.tensor([num_frames], device=device))
+            return encoder(
+                waveform[None].to(device),
+                torch.tensor([len(waveform)], device=device),
+                torch.tensor([num_frames], device=device),
+            )
         pieces = []
         for start in range(0, -(-len(waveform) // SAMPLE_RATE), ENCODE_SECONDS):
             first = max(start - ENCODE_MARGIN, 0)
@@ -193,11 +242,15 @@ class SpeechAnimator:
             skip = int((start - first) * fps)
             count = min(int(ENCODE_SECONDS * fps), num_frames - int(start * fps))
             if count > 0:
-                features = encoder(piece[None], torch.tensor([len(piece)], device=device), torch.tensor([skip + count], device=device))
+                features = encoder(
+                    piece[None], torch.tensor([len(piece)], device=device), torch.tensor([skip + count], device=device)
+                )
                 pieces.append(features[:, skip:])
         return torch.cat(pieces, 1)
 
-    def _sample(self, features: Tensor, style: Tensor, seed: int, steps: int | None, temperature: Temperature) -> Tensor:
+    def _sample(
+        self, features: Tensor, style: Tensor, seed: int, steps: int | None, temperature: Temperature
+    ) -> Tensor:
         """Motion state (1, T, D)."""
         if isinstance(self.model.denoiser, Generator):
             return self.model.denoiser.generate(features, style.to(features))
@@ -207,7 +260,9 @@ class SpeechAnimator:
         options = SamplingOptions(**sampling)
         spacing = "leading" if sample is official_sample else options.spacing
         denoiser, num_frames = self.model.denoiser, features.shape[1]
-        condition = denoiser.condition(features, style.to(features), None, self.schedule.timesteps(options.steps, spacing))
+        condition = denoiser.condition(
+            features, style.to(features), None, self.schedule.timesteps(options.steps, spacing)
+        )
         # A prediction of ε or v leaves in the motion what the network does not see of the noise: that has to be there.
         sees_all = self.schedule.prediction_type == "sample"
         space = denoiser.in_space("auto" if sees_all else "vertex", condition)
@@ -217,7 +272,9 @@ class SpeechAnimator:
 
         def noise(draw: int) -> Tensor:
             scale = spread if draw == 0 else None
-            normal = initial_noise([(num_frames, denoiser.noise_dim if sees_all else denoiser.motion_dim)], [seed], draw=draw).to(features)
+            normal = initial_noise(
+                [(num_frames, denoiser.noise_dim if sees_all else denoiser.motion_dim)], [seed], draw=draw
+            ).to(features)
             return space.start(normal, scale) if sees_all else normal * (1.0 if scale is None else scale)
 
         return space.lift(sample(denoise, self.schedule, noise(0), options, noise))
@@ -229,7 +286,9 @@ class SpeechAnimator:
         if temperature is None:
             return None
         if isinstance(self.model.denoiser, Generator):
-            raise InputError("temperature: is for diffusion checkpoints, this one generates frame by frame and draws nothing; leave it out")
+            raise InputError(
+                "temperature: is for diffusion checkpoints, this one generates frame by frame and draws nothing; leave it out"
+            )
         motion = self.model.motion
         factors = dict(temperature) if isinstance(temperature, Mapping) else dict.fromkeys(motion.groups, temperature)
         spread = torch.ones(motion.dim, device=next(self.model.parameters()).device)
@@ -272,7 +331,9 @@ class SpeechAnimator:
         factors[whole] = 1.0
         return motion * factors
 
-    def _animation(self, motion: np.ndarray, fps: float | None, template: np.ndarray, rest: dict[str, Any]) -> Animation:
+    def _animation(
+        self, motion: np.ndarray, fps: float | None, template: np.ndarray, rest: dict[str, Any]
+    ) -> Animation:
         """Motion (T, D) in its own units, at the model's rate, to an animation at `fps`."""
         own = self.model.fps
         rate = fps or own
@@ -316,11 +377,15 @@ def _from_hub(name: str) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     except ImportError as error:
-        raise InputError(f"checkpoint={name}: no such folder; to load it from the hub: pip install diffspeaker3d[encoders]") from error
+        raise InputError(
+            f"checkpoint={name}: no such folder; to load it from the hub: pip install diffspeaker3d[encoders]"
+        ) from error
     try:
         return Path(snapshot_download(name, allow_patterns=["*.yaml", "*.safetensors", "*.md", "*.npz"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise InputError(f"checkpoint={name}: no such folder, and the hub does not give it ({type(error).__name__}); check the name or the network") from error
+        raise InputError(
+            f"checkpoint={name}: no such folder, and the hub does not give it ({type(error).__name__}); check the name or the network"
+        ) from error
 
 
 def _device(device: str) -> torch.device:
@@ -328,12 +393,14 @@ def _device(device: str) -> torch.device:
         found = torch.device(device)
         torch.zeros(1, device=found)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device={device}: not available here; known: cpu{', cuda' if torch.cuda.is_available() else ''}") from error
+        raise InputError(
+            f"device={device}: not available here; known: cpu{', cuda' if torch.cuda.is_available() else ''}"
+        ) from error
     return found
 
 
 def _blend(text: str, known: Mapping[str, Sequence[float]]) -> list[float]:
-    """"smiling:0.5+mumbled:0.5" to the weighted sum of the named vectors; a bare name weighs 1."""
+    """ "smiling:0.5+mumbled:0.5" to the weighted sum of the named vectors; a bare name weighs 1."""
     total = np.zeros(len(next(iter(known.values()))))
     for part in text.split("+"):
         name, _, share = part.strip().partition(":")

@@ -19,7 +19,9 @@ def main(cfg: DictConfig) -> None:
     if cfg.checkpoint is not None:
         _convert(cfg)
     elif cfg.get("dataset") is None:
-        raise InputError("dataset: is needed; known: vocaset, biwi, folder, synthetic, speech; or checkpoint=FILE converts official weights")
+        raise InputError(
+            "dataset: is needed; known: vocaset, biwi, folder, synthetic, speech; or checkpoint=FILE converts official weights"
+        )
     elif cfg.dataset.name == "synthetic":
         _synthesise(cfg)
     elif cfg.dataset.name == "speech":
@@ -52,10 +54,20 @@ def _prepare(cfg: DictConfig) -> None:
     else:
         extras = Extras(_path(cfg.topology), _path(cfg.regions))
         plan = load_plan(cfg.splits or dataset)
-        source = open_vocaset(raw, plan, extras) if dataset == "vocaset" else open_biwi(raw, plan, extras, cfg.dataset.normalise)
+        source = (
+            open_vocaset(raw, plan, extras)
+            if dataset == "vocaset"
+            else open_biwi(raw, plan, extras, cfg.dataset.normalise)
+        )
     options = BuildOptions(dataset, cfg.fps or cfg.dataset.fps, cfg.resample, cfg.tolerance)
     corpus = build_corpus(source, plan, root, options)
-    log.info("%s: %d clips, ready for: python -m diffspeaker3d.train dataset=%s dataset.root=%s", root, len(corpus.clips), dataset, root)
+    log.info(
+        "%s: %d clips, ready for: python -m diffspeaker3d.train dataset=%s dataset.root=%s",
+        root,
+        len(corpus.clips),
+        dataset,
+        root,
+    )
 
 
 def _synthesise(cfg: DictConfig) -> None:
@@ -65,7 +77,9 @@ def _synthesise(cfg: DictConfig) -> None:
     dataset = cfg.dataset
     engines: Any = dataset.engines if isinstance(dataset.engines, str) else list(dataset.engines)
     root = Path(cfg.root or dataset.root)
-    corpus = build_corpus(root, num_clips=dataset.num_clips, seed=dataset.seed, engines=engines, fps=cfg.fps or dataset.fps)
+    corpus = build_corpus(
+        root, num_clips=dataset.num_clips, seed=dataset.seed, engines=engines, fps=cfg.fps or dataset.fps
+    )
     log.info("%s: %d clips", root, len(corpus.clips))
 
 
@@ -79,7 +93,12 @@ def _align(cfg: DictConfig) -> None:
     corpus = open_speech(cfg.dataset, raw, root, float(cfg.fps or cfg.dataset.fps))
     for name, reason in list(corpus.skipped.items())[:10]:
         log.warning("left out: %s: %s", name, reason)
-    log.info("%s: %d clips, ready for: python -m diffspeaker3d.train dataset=speech dataset.root=%s", root, len(corpus.clips), root)
+    log.info(
+        "%s: %d clips, ready for: python -m diffspeaker3d.train dataset=speech dataset.root=%s",
+        root,
+        len(corpus.clips),
+        root,
+    )
 
 
 def _convert(cfg: DictConfig) -> None:

@@ -40,7 +40,9 @@ def main(cfg: DictConfig) -> None:
 
         if compare is not None:
             raise InputError("compare: stills show one animation; write an .mp4, or leave compare out")
-        contact_sheet(animation, out, cfg.stills if isinstance(cfg.stills, int) else [float(t) for t in cfg.stills], options)
+        contact_sheet(
+            animation, out, cfg.stills if isinstance(cfg.stills, int) else [float(t) for t in cfg.stills], options
+        )
         log.info("%s: stills", out)
     else:
         frames = write_video(animation, compare, out, options, [str(name) for name in cfg.labels])
@@ -58,10 +60,15 @@ def render_options(cfg: DictConfig) -> RenderOptions:
         return tuple(kind(v) for v in values)
 
     return RenderOptions(
-        size=pair(cfg.size, "size", int), background=str(cfg.background), wireframe=bool(cfg.wireframe), renderer=str(cfg.renderer),
-        color=str(cfg.color), view=pair(cfg.view, "view", float) if isinstance(cfg.view, ListConfig) else str(cfg.view),
-        zoom=float(cfg.zoom), error_scale=None if cfg.error_scale is None else float(cfg.error_scale),
-    )  # fmt: skip
+        size=pair(cfg.size, "size", int),
+        background=str(cfg.background),
+        wireframe=bool(cfg.wireframe),
+        renderer=str(cfg.renderer),
+        color=str(cfg.color),
+        view=pair(cfg.view, "view", float) if isinstance(cfg.view, ListConfig) else str(cfg.view),
+        zoom=float(cfg.zoom),
+        error_scale=None if cfg.error_scale is None else float(cfg.error_scale),
+    )
 
 
 def with_sound(animation: Animation, audio: Any) -> Animation:
@@ -74,13 +81,17 @@ def with_sound(animation: Animation, audio: Any) -> Animation:
     return dataclasses.replace(animation, waveform=samples.mean(1), sample_rate=rate)
 
 
-def write_video(animation: Animation, compare: Animation | None, out: Path, options: RenderOptions, labels: list[str]) -> int:
+def write_video(
+    animation: Animation, compare: Animation | None, out: Path, options: RenderOptions, labels: list[str]
+) -> int:
     """Render, reopen, and return the number of frames; beside a shorter take, the video ends with it."""
     from diffspeaker3d.export import mp4
     from diffspeaker3d.rendering import render_animation
 
     if compare is not None and len(compare) < len(animation):
-        animation = dataclasses.replace(animation, vertices=animation.vertices[: len(compare)], weights=None, weight_names=())
+        animation = dataclasses.replace(
+            animation, vertices=animation.vertices[: len(compare)], weights=None, weight_names=()
+        )
     frames = render_animation(animation, out, options, compare, labels)
     mp4.verify(animation, out)
     return frames

@@ -73,7 +73,9 @@ class Topology:
             raise InputError(f"topology {self.name}: faces refer to vertex {faces.max()} of {self.num_vertices}")
         for region, indices in self.regions.items():
             if len(indices) and (indices.min() < 0 or indices.max() >= self.num_vertices):
-                raise InputError(f"topology {self.name}: region {region} names vertex {indices.max()} of {self.num_vertices}")
+                raise InputError(
+                    f"topology {self.name}: region {region} names vertex {indices.max()} of {self.num_vertices}"
+                )
         for identity, vertices in self.templates.items():
             self.check(vertices, f"template {identity}")
 
@@ -87,12 +89,16 @@ class Topology:
     def check(self, vertices: np.ndarray, what: str) -> None:
         """Raise InputError unless `vertices` (..., V, 3) fits this topology."""
         if vertices.ndim < 2 or vertices.shape[-2:] != (self.num_vertices, 3):
-            raise InputError(f"{what}: shape {vertices.shape} does not fit topology {self.name} of {self.num_vertices} vertices")
+            raise InputError(
+                f"{what}: shape {vertices.shape} does not fit topology {self.name} of {self.num_vertices} vertices"
+            )
 
     def region(self, name: str) -> np.ndarray:
         """Indices (n,) int32 of a region; an unknown name raises InputError and lists the known."""
         if name not in self.regions:
-            raise InputError(f"topology {self.name} has no region {name!r}; known: {', '.join(sorted(self.regions)) or 'none'}")
+            raise InputError(
+                f"topology {self.name} has no region {name!r}; known: {', '.join(sorted(self.regions)) or 'none'}"
+            )
         return self.regions[name]
 
     def template(self, identity: str | None = None) -> np.ndarray:
@@ -100,7 +106,9 @@ class Topology:
         if identity is None and self.templates:
             identity = next(iter(self.templates))
         if identity is None or identity not in self.templates:
-            raise InputError(f"topology {self.name} has no template {identity!r}; known: {', '.join(self.templates) or 'none'}")
+            raise InputError(
+                f"topology {self.name} has no template {identity!r}; known: {', '.join(self.templates) or 'none'}"
+            )
         return self.templates[identity]
 
     def save(self, path: str | Path) -> None:
@@ -148,10 +156,15 @@ def _read(path: Path) -> Topology:
         with np.load(path, allow_pickle=False) as data:
             arrays = dict(data)
         topology = Topology(
-            name=str(arrays["name"]), faces=arrays["faces"], num_vertices=int(arrays["num_vertices"]),
-            regions=_prefixed(arrays, "region/"), unit=str(arrays["unit"]), templates=_prefixed(arrays, "template/"),
-            blendshapes=_read_blendshapes(arrays), colors=arrays.get("colors"),
-        )  # fmt: skip
+            name=str(arrays["name"]),
+            faces=arrays["faces"],
+            num_vertices=int(arrays["num_vertices"]),
+            regions=_prefixed(arrays, "region/"),
+            unit=str(arrays["unit"]),
+            templates=_prefixed(arrays, "template/"),
+            blendshapes=_read_blendshapes(arrays),
+            colors=arrays.get("colors"),
+        )
     except (KeyError, ValueError, OSError, BadZipFile) as error:
         raise InputError(f"{path}: not a topology file ({error})") from error
     return topology

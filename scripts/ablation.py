@@ -77,7 +77,7 @@ def main() -> None:
     caption = (
         f"{', '.join(f'{count:,}' for count in sorted(steps))} training steps; {len(clips)} clips ({long} longer than {LONG_SECONDS:g} s), {arguments.samples} samples of each. "
         "Mean ± standard deviation over training seeds; LVE is compared between runs of one seed."
-    )  # fmt: skip
+    )
     text = "\n\n".join([table(found, reference, arguments.samples), caption, *biases(found)])
     write_between(arguments.page, text)
     print(text)
@@ -94,7 +94,9 @@ def is_long(clip: ClipRecord, corpus: Corpus) -> bool:
     return clip.num_frames > LONG_SECONDS * corpus.fps
 
 
-def kept_scores(animator: SpeechAnimator, folder: Path, corpus: Corpus, clips: Sequence[ClipRecord], samples: int) -> Numbers:
+def kept_scores(
+    animator: SpeechAnimator, folder: Path, corpus: Corpus, clips: Sequence[ClipRecord], samples: int
+) -> Numbers:
     """`score` of a run, from its file if that was made with the same weights and clips."""
     key = {"checkpoint": checkpoint_hash(folder), "clips": [clip.sha256 for clip in clips], "samples": samples}
     path = folder.parent / KEPT
@@ -157,8 +159,13 @@ def _upper_face(samples: np.ndarray, recorded: np.ndarray, corpus: Corpus, clip:
     region = corpus.topology.region("upper_face")[::THIN]
     faces, (truth,) = faces_of(samples, region, corpus, clip), faces_of(recorded[None], region, corpus, clip)
     rest = corpus.topology.template(clip.subject)[region]
-    deviations = [upper_face_dynamics_deviation(face, truth, rest, np.arange(len(region)), absolute=True) for face in faces]
-    spread = {"diversity_upper_face": diversity(faces) if len(faces) > 1 else 0.0, "own_spread_upper_face": own_spread(truth)}
+    deviations = [
+        upper_face_dynamics_deviation(face, truth, rest, np.arange(len(region)), absolute=True) for face in faces
+    ]
+    spread = {
+        "diversity_upper_face": diversity(faces) if len(faces) > 1 else 0.0,
+        "own_spread_upper_face": own_spread(truth),
+    }
     return {"fdd_absolute": float(np.mean(deviations))} | spread
 
 
@@ -179,9 +186,26 @@ def table(found: Mapping[str, Mapping[int, Numbers]], reference: Numbers, sample
             against = "" if name == WHOLE else percent(changes(runs, found.get(WHOLE, {})))
             lines.append(_line(title, *cells, against, str(len(runs))))
     still = ("lve", "lve_long", "fdd_absolute")
-    lines.append(_line("mean face", *(cell([reference[key]], scale) if key in still else "" for key, (_, scale) in COLUMNS.items()), "", ""))
-    own = [(reference.get(key.replace("diversity", "own_spread")) if key.startswith("diversity") else None, scale) for key, (_, scale) in COLUMNS.items()]
-    lines.append(_line("recording: frames half a clip apart", *("" if value is None else cell([value], scale) for value, scale in own), "", ""))
+    lines.append(
+        _line(
+            "mean face",
+            *(cell([reference[key]], scale) if key in still else "" for key, (_, scale) in COLUMNS.items()),
+            "",
+            "",
+        )
+    )
+    own = [
+        (reference.get(key.replace("diversity", "own_spread")) if key.startswith("diversity") else None, scale)
+        for key, (_, scale) in COLUMNS.items()
+    ]
+    lines.append(
+        _line(
+            "recording: frames half a clip apart",
+            *("" if value is None else cell([value], scale) for value, scale in own),
+            "",
+            "",
+        )
+    )
     return "\n".join(lines)
 
 
@@ -211,7 +235,13 @@ def biases(found: Mapping[str, Mapping[int, Numbers]]) -> list[str]:
     """What both attention biases together do to LVE, in a sentence; none without runs of both."""
     paired = changes(found.get(WHOLE, {}), found.get(WITHOUT_BIASES, {}))
     each = ", ".join(f"{value:+.1f}" for value in paired)
-    return [f"LVE of the whole model against the same model with neither attention bias: {percent(paired)} (seed by seed {each}; negative is better)."] if paired else []
+    return (
+        [
+            f"LVE of the whole model against the same model with neither attention bias: {percent(paired)} (seed by seed {each}; negative is better)."
+        ]
+        if paired
+        else []
+    )
 
 
 def write_between(page: Path, text: str) -> None:

@@ -10,4 +10,6 @@ if __name__ == "__main__":
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else ASSETS / "mannequin.npz"
     topology = build_mannequin()
     topology.save(out)
-    print(f"{out}: {topology.num_vertices} vertices, {len(topology.templates)} identities, {out.stat().st_size / 1e6:.2f} MB")
+    print(
+        f"{out}: {topology.num_vertices} vertices, {len(topology.templates)} identities, {out.stat().st_size / 1e6:.2f} MB"
+    )

@@ -36,7 +36,10 @@ def thin(curves: Mapping[str, Curve], rows: int = ROWS) -> tuple[list[int], dict
     ends = [round(last * (k + 1) / rows) for k in range(rows)]
     table: dict[str, list[float | None]] = {}
     for name, curve in curves.items():
-        pieces = [[value for step, value in curve.items() if start < step <= end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        pieces = [
+            [value for step, value in curve.items() if start < step <= end]
+            for start, end in zip([0, *ends[:-1]], ends, strict=True)
+        ]
         table[name] = [sum(piece) / len(piece) if piece else None for piece in pieces]
     return ends, table
 
@@ -46,7 +49,9 @@ def write_csv(path: Path, ends: Sequence[int], table: Mapping[str, Sequence[floa
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["step", *table])
         for index, end in enumerate(ends):
-            writer.writerow([end, *("" if column[index] is None else f"{column[index]:.4g}" for column in table.values())])
+            writer.writerow(
+                [end, *("" if column[index] is None else f"{column[index]:.4g}" for column in table.values())]
+            )
 
 
 def draw(path: Path, ends: Sequence[int], table: Mapping[str, Sequence[float | None]]) -> None:
@@ -58,7 +63,11 @@ def draw(path: Path, ends: Sequence[int], table: Mapping[str, Sequence[float | N
     figure = Figure(figsize=(4.0 * COLUMNS, 2.8 * rows), layout="constrained")
     for axes, term in zip(figure.subplots(rows, COLUMNS, squeeze=False).flat, terms, strict=False):
         for part, style in (("train", "-"), ("val", "o-")):
-            points = [(end, value) for end, value in zip(ends, table.get(f"{part}/{term}", ()), strict=False) if value is not None]
+            points = [
+                (end, value)
+                for end, value in zip(ends, table.get(f"{part}/{term}", ()), strict=False)
+                if value is not None
+            ]
             if points:
                 axes.plot(*zip(*points, strict=True), style, markersize=3, label=part)
         axes.set(title=term, xlabel="step", yscale="log")

@@ -53,7 +53,9 @@ def judge(animation: Animation, phones: Sequence[Phone]) -> tuple[dict[str, Shar
         start, end = phone.start, phone.end
         visemes = phone_visemes(phone.name)
         if visemes == ("PP",):
-            shares["sealed"].append(bool((_between(gap, start - REACH_SECONDS, end + REACH_SECONDS, fps) <= limit).any()))
+            shares["sealed"].append(
+                bool((_between(gap, start - REACH_SECONDS, end + REACH_SECONDS, fps) <= limit).any())
+            )
         elif visemes[0] in OPEN_VOWELS and end - start >= SHORTEST_VOWEL:
             middle = gap[min(round(0.5 * (start + end) * fps), len(gap) - 1)]
             shares["open"].append(bool(middle > limit))
@@ -71,7 +73,9 @@ def _between(values: np.ndarray, start: float, end: float, fps: float) -> np.nda
 def stills(alignment: Alignment, count: int) -> list[tuple[float, str]]:
     """Instants worth looking at and what is said there: lips that must meet first, then long open vowels, in time order."""
     meeting = [p for p in alignment.phones if phone_visemes(p.name)[0] in ("PP", "FF")]
-    opening = [p for p in alignment.phones if phone_visemes(p.name)[0] in OPEN_VOWELS and p.end - p.start >= SHORTEST_VOWEL]
+    opening = [
+        p for p in alignment.phones if phone_visemes(p.name)[0] in OPEN_VOWELS and p.end - p.start >= SHORTEST_VOWEL
+    ]
     chosen = _spread(meeting, 2 * count // 3)
     chosen += _spread(opening, count - len(chosen))
     middles = [(0.5 * (p.start + p.end), p.name.rstrip("012")) for p in sorted(chosen, key=lambda p: p.start)]
@@ -131,14 +135,28 @@ def measure(animator: SpeechAnimator, folder: Path, out: Path, seeds: int, style
 
 def table(rows: Sequence[dict]) -> str:
     """The rows and their totals, aligned for a terminal."""
-    def cell(share: dict) -> str:
-        return f"{share['hits']:4d}/{share['total']:<4d} {100 * share['hits'] / share['total']:4.0f} %" if share["total"] else "   -           "
 
-    lines = [f"{'recording':24s} {'from':6s} {'p b m sealed':>16s} {'vowels open':>16s} {'pauses closed':>16s} {'opening mm':>11s}"]
+    def cell(share: dict) -> str:
+        return (
+            f"{share['hits']:4d}/{share['total']:<4d} {100 * share['hits'] / share['total']:4.0f} %"
+            if share["total"]
+            else "   -           "
+        )
+
+    lines = [
+        f"{'recording':24s} {'from':6s} {'p b m sealed':>16s} {'vowels open':>16s} {'pauses closed':>16s} {'opening mm':>11s}"
+    ]
     for row in rows:
-        lines.append(f"{row['recording'][:24]:24s} {row['way']:6s} " + " ".join(f"{cell(row[name]):>16s}" for name in MEASURES) + f" {row['opening']:11.1f}")
+        lines.append(
+            f"{row['recording'][:24]:24s} {row['way']:6s} "
+            + " ".join(f"{cell(row[name]):>16s}" for name in MEASURES)
+            + f" {row['opening']:11.1f}"
+        )
     for way in ("sound", "text"):
-        sums = [{part: sum(row[name][part] for row in rows if row["way"] == way) for part in ("hits", "total")} for name in MEASURES]
+        sums = [
+            {part: sum(row[name][part] for row in rows if row["way"] == way) for part in ("hits", "total")}
+            for name in MEASURES
+        ]
         lines.append(f"{'all':24s} {way:6s} " + " ".join(f"{cell(total):>16s}" for total in sums))
     return "\n".join(lines)
 
@@ -154,7 +172,9 @@ def main() -> None:
     animator = SpeechAnimator.from_pretrained(options.checkpoint)
     rows = list(measure(animator, options.folder, options.out, options.seeds, options.style))
     with atomic_path(options.out / "real_speech.json") as temporary:
-        temporary.write_text(json.dumps({"checkpoint": options.checkpoint, "seeds": options.seeds, "rows": rows}, indent=1), "utf-8")
+        temporary.write_text(
+            json.dumps({"checkpoint": options.checkpoint, "seeds": options.seeds, "rows": rows}, indent=1), "utf-8"
+        )
     print(table(rows))
 
 

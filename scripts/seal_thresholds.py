@@ -45,10 +45,14 @@ def main() -> None:
             threshold = closure_threshold(animator.topology.template(), animator.topology)
             sealed = sealed.plus(bilabial_closure_recall(opening, bilabial, threshold))
             mistaken = mistaken.plus(false_closure(opening, vowel, threshold))
-        print(f"{low:<6g} {high:<6g} {sealed.hits}/{sealed.total} {sealed.value:.3f}   {mistaken.hits}/{mistaken.total} {mistaken.value:.4f}")
+        print(
+            f"{low:<6g} {high:<6g} {sealed.hits}/{sealed.total} {sealed.value:.3f}   {mistaken.hits}/{mistaken.total} {mistaken.value:.4f}"
+        )
 
 
-def listen(animator: SpeechAnimator, corpus: Corpus, clips: list[ClipRecord]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+def listen(
+    animator: SpeechAnimator, corpus: Corpus, clips: list[ClipRecord]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     """Of each clip: sampled controls (T, K), probability of p, b, m, and which frames are p, b, m and open vowels (T,)."""
     model, mouth = animator.model, VISEMES.index("PP")
     for clip in clips:

@@ -78,13 +78,22 @@ def main(checkpoint: Path, evaluation: Path, real: Path | None = None) -> None:
     numbers = json.loads((evaluation / "metrics.json").read_text("utf-8"))
     parameters = sum(p.numel() for p in model.parameters())
     card = CARD.format(
-        millions=parameters / 1e6, megabytes=(checkpoint / "model.safetensors").stat().st_size / 1e6, width=model.audio_encoder.width,
-        layers=len(model.denoiser.layers), steps=config["sampling"]["steps"], clips=config["provenance"].get("clips", "12,000"),
-        count=numbers["clips"], seeds=len(numbers["seeds"]),
-        table=_table(numbers["models"], numbers.get("intervals", {}).get("model", {})), groups=_table(numbers.get("groups", {}), {}),
-        conditions=_conditions(numbers), real=_real(real), seal=config["seal"], trained=config["provenance"]["steps"],
+        millions=parameters / 1e6,
+        megabytes=(checkpoint / "model.safetensors").stat().st_size / 1e6,
+        width=model.audio_encoder.width,
+        layers=len(model.denoiser.layers),
+        steps=config["sampling"]["steps"],
+        clips=config["provenance"].get("clips", "12,000"),
+        count=numbers["clips"],
+        seeds=len(numbers["seeds"]),
+        table=_table(numbers["models"], numbers.get("intervals", {}).get("model", {})),
+        groups=_table(numbers.get("groups", {}), {}),
+        conditions=_conditions(numbers),
+        real=_real(real),
+        seal=config["seal"],
+        trained=config["provenance"]["steps"],
         temperature=config["sampling"]["temperature"]["mouth"],
-    )  # fmt: skip
+    )
     config.pop("format_version")
     save_checkpoint(DEFAULT_CHECKPOINT, model, config, card, half=True)
     shutil.copyfile(evaluation / "worst-1.png", PICTURES / "worst.png")
@@ -95,7 +104,10 @@ def _table(columns: dict[str, dict[str, Any]], intervals: dict[str, float]) -> s
     lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for key, (title, scale) in ROWS.items():
         if any(key in column for column in columns.values()):
-            cells = [_cell(column.get(key), scale, intervals.get(key) if name == "model" else None) for name, column in columns.items()]
+            cells = [
+                _cell(column.get(key), scale, intervals.get(key) if name == "model" else None)
+                for name, column in columns.items()
+            ]
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -108,7 +120,10 @@ def _cell(value: float | None, scale: float, interval: float | None) -> str:
 
 def _conditions(numbers: dict[str, Any]) -> str:
     found = numbers.get("conditions", {})
-    return ", ".join(f"{name} {100 * row['lve_change']:+.0f} %" for name, row in found.items() if "lve_change" in row) or "not measured"
+    return (
+        ", ".join(f"{name} {100 * row['lve_change']:+.0f} %" for name, row in found.items() if "lve_change" in row)
+        or "not measured"
+    )
 
 
 def _real(folder: Path | None) -> str:
@@ -118,8 +133,18 @@ def _real(folder: Path | None) -> str:
     parts = []
     for way in ("sound", "text"):
         rows = [row for row in recordings["rows"] if row["way"] == way]
-        counts = {name: [sum(row[name][k] for row in rows) for k in ("hits", "total")] for name in ("sealed", "open", "pauses")}
-        said = ", ".join(f"{counts[name][0]} of {counts[name][1]} {what}" for name, what in (("sealed", "p, b, m sealed"), ("open", "open vowels open"), ("pauses", "pause frames closed")))
+        counts = {
+            name: [sum(row[name][k] for row in rows) for k in ("hits", "total")]
+            for name in ("sealed", "open", "pauses")
+        }
+        said = ", ".join(
+            f"{counts[name][0]} of {counts[name][1]} {what}"
+            for name, what in (
+                ("sealed", "p, b, m sealed"),
+                ("open", "open vowels open"),
+                ("pauses", "pause frames closed"),
+            )
+        )
         parts.append(f"from {'sound alone' if way == 'sound' else 'sound and transcript'} {said}")
     return "; ".join(parts) + f" ({recordings['seeds']} seeds)"
 

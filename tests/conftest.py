@@ -36,9 +36,13 @@ def tiny_topology() -> Topology:
     faces[inward] = faces[inward][:, ::-1]
     deltas = np.random.default_rng(0).normal(size=(len(CONTROL_NAMES), 12, 3)).astype(np.float32) * 0.005
     return Topology(
-        name="tiny", faces=faces, num_vertices=12, regions={"lips": np.arange(4, dtype=np.int32)},
-        templates={"neutral": vertices}, blendshapes=Blendshapes(CONTROL_NAMES, deltas),
-    )  # fmt: skip
+        name="tiny",
+        faces=faces,
+        num_vertices=12,
+        regions={"lips": np.arange(4, dtype=np.int32)},
+        templates={"neutral": vertices},
+        blendshapes=Blendshapes(CONTROL_NAMES, deltas),
+    )
 
 
 @pytest.fixture
@@ -49,6 +53,11 @@ def tiny_animation(tiny_topology: Topology) -> Animation:
     controls = 0.5 + 0.5 * np.sin(np.linspace(0, 6, 15)[:, None] + phase).astype(np.float32)
     waveform = rng.uniform(-0.5, 0.5, 8000).astype(np.float32)
     return Animation.from_weights(
-        close_lips(controls), 30.0, tiny_topology, tiny_topology.template(), waveform=waveform, sample_rate=16_000,
+        close_lips(controls),
+        30.0,
+        tiny_topology,
+        tiny_topology.template(),
+        waveform=waveform,
+        sample_rate=16_000,
         provenance={"seed": 0},
-    )  # fmt: skip
+    )

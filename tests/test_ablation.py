@@ -14,7 +14,9 @@ from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.topology import load_topology
 
-SCRIPT = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "ablation.py"), run_name="script"))
+SCRIPT = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "ablation.py"), run_name="script")
+)
 
 
 def numbers(lve: float) -> dict[str, float]:
@@ -29,13 +31,18 @@ def test_cells_carry_the_spread_of_training_seeds() -> None:
 
 def test_variants_are_compared_with_the_run_of_their_own_seed() -> None:
     """A third run without a partner counts for its own mean and for no pair."""
-    found = {SCRIPT.WHOLE: {0: numbers(1e-6), 1: numbers(2e-6)}, SCRIPT.WITHOUT_BIASES: {0: numbers(2e-6), 1: numbers(4e-6), 2: numbers(9e-6)}}
+    found = {
+        SCRIPT.WHOLE: {0: numbers(1e-6), 1: numbers(2e-6)},
+        SCRIPT.WITHOUT_BIASES: {0: numbers(2e-6), 1: numbers(4e-6), 2: numbers(9e-6)},
+    }
     assert SCRIPT.changes(found[SCRIPT.WITHOUT_BIASES], found[SCRIPT.WHOLE]) == pytest.approx([100, 100])
     rows = SCRIPT.table(found, numbers(7e-6), 10).splitlines()
     assert rows[0].count("|") == rows[2].count("|") and "best of 10" in rows[0]
     assert rows[2].startswith("| whole model (unit variance) | 1.5 ± 0.7 |") and rows[2].endswith("|  | 2 |")
     assert rows[3].startswith("| without either bias | 5 ± 4 |") and rows[3].endswith("| +100.0 ± 0.0 % | 3 |")
-    assert rows[4].startswith("| mean face | 7 |") and rows[5].count("|") == rows[0].count("|") and len(rows) == 6, "a variant without runs has no row"
+    assert rows[4].startswith("| mean face | 7 |") and rows[5].count("|") == rows[0].count("|") and len(rows) == 6, (
+        "a variant without runs has no row"
+    )
     assert "-50.0 ± 0.0 %" in SCRIPT.biases(found)[0] and not SCRIPT.biases({})
 
 
@@ -56,7 +63,10 @@ def test_the_page_has_its_place() -> None:
 
 
 def test_clips_are_speech_of_all_lengths() -> None:
-    clips = [ClipRecord(f"c{n}", "ann", "(noise)" if n % 2 else "words", "val" if n < 40 else "train", n + 1, 0, 0) for n in range(50)]
+    clips = [
+        ClipRecord(f"c{n}", "ann", "(noise)" if n % 2 else "words", "val" if n < 40 else "train", n + 1, 0, 0)
+        for n in range(50)
+    ]
     corpus = SimpleNamespace(split=lambda name: [clip for clip in clips if clip.split == name])
     chosen = SCRIPT.chosen_clips(corpus, 5)
     assert [clip.num_frames for clip in chosen] == [1, 11, 21, 29, 39]
@@ -73,9 +83,22 @@ def test_the_truth_scores_perfectly_and_noise_does_not(tmp_path: Path) -> None:
     clip = ClipRecord("c", next(iter(topology.templates)), "words", "train", len(motion), 0, 0)
     corpus = Corpus(tmp_path, "tiny", 30.0, "controls", "mannequin", topology.hash, ("one",), (clip,))
     perfect = SCRIPT.score(lambda clip: close_lips(np.stack([motion] * 3)), corpus, [clip])
-    assert perfect["lve"] == perfect["lve_long"] == perfect["coverage_best"] == perfect["fdd_absolute"] == perfect["diversity_lips"] == 0
+    assert (
+        perfect["lve"]
+        == perfect["lve_long"]
+        == perfect["coverage_best"]
+        == perfect["fdd_absolute"]
+        == perfect["diversity_lips"]
+        == 0
+    )
     assert perfect["jaw_correlation"] == pytest.approx(1) and perfect["own_spread_lips"] > 0
-    noisy = SCRIPT.score(lambda clip: close_lips(motion + rng.normal(0, 0.1, (3, *motion.shape)).astype(np.float32)), corpus, [clip])
-    assert 0 < noisy["coverage_best"] < noisy["lve"] and noisy["diversity_upper_face"] > 0 and 0.5 < noisy["jaw_correlation"] < 1
+    noisy = SCRIPT.score(
+        lambda clip: close_lips(motion + rng.normal(0, 0.1, (3, *motion.shape)).astype(np.float32)), corpus, [clip]
+    )
+    assert (
+        0 < noisy["coverage_best"] < noisy["lve"]
+        and noisy["diversity_upper_face"] > 0
+        and 0.5 < noisy["jaw_correlation"] < 1
+    )
     still = SCRIPT.score(SCRIPT.mean_face(corpus), corpus, [clip])
     assert still["lve"] > noisy["lve"] and still["jaw_correlation"] == still["diversity_lips"] == 0

@@ -94,7 +94,11 @@ def test_files_carry_the_recordings_name(page: Page, sound: Path, suffix: str) -
 
 def test_refusals_are_one_line_without_paths_of_the_server(page: Page, sound: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.wav").write_text("no sound")
-    for audio, text, words in ((None, "", "no recording yet"), (str(tmp_path / "broken.wav"), "", "^broken.wav: "), (str(sound), "secret.txt", "paste the words")):
+    for audio, text, words in (
+        (None, "", "no recording yet"),
+        (str(tmp_path / "broken.wav"), "", "^broken.wav: "),
+        (str(sound), "secret.txt", "paste the words"),
+    ):
         with pytest.raises(InputError, match=words) as refusal:
             page.animate(audio, None, "calm", "none", 0.5, 0, 2, 1.0, text)
         assert str(tmp_path) not in str(refusal.value)
@@ -105,7 +109,12 @@ def test_refusals_are_one_line_without_paths_of_the_server(page: Page, sound: Pa
 
 def test_styles_blend_by_share() -> None:
     assert blended("a", "b", 0.3) == "a:0.70+b:0.30"
-    assert [blended("a", "none", 0.3), blended("a", "a", 0.3), blended("a", "b", 0.0), blended(None, "b", 0.3)] == ["a", "a", "a", None]
+    assert [blended("a", "none", 0.3), blended("a", "a", 0.3), blended("a", "b", 0.0), blended(None, "b", 0.3)] == [
+        "a",
+        "a",
+        "a",
+        None,
+    ]
     assert frame('</iframe><script>"', plays=False).count("<") == 2
 
 
@@ -137,7 +146,9 @@ def address(checkpoint: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "diffspeaker3d.app", f"checkpoint={checkpoint}", f"port={port}"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}) as server:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    ) as server:
         assert server.stderr is not None
         first = server.stderr.readline()
         try:
@@ -150,7 +161,9 @@ def address(checkpoint: Path) -> Iterator[str]:
 
 @pytest.mark.clients
 def test_a_visitor_in_chromium(address: str, sound: Path, tmp_path: Path) -> None:
-    chromium = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    chromium = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
     if chromium is None or shutil.which("node") is None or not (CLIENTS / "node_modules").is_dir():
         pytest.skip("needs Chromium or Chrome, node and `npm install` in tests/clients: run make test-clients")
     (tmp_path / "bad.wav").write_text("no sound")
@@ -159,7 +172,10 @@ def test_a_visitor_in_chromium(address: str, sound: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads(done.stdout.strip().splitlines()[-1])
     assert result["errors"] == [] and result["foreign"] == []
-    assert result["empty"].startswith("there is no recording yet") and result["answer"] == "1.5 seconds, 45 frames at 30 fps"
+    assert (
+        result["empty"].startswith("there is no recording yet")
+        and result["answer"] == "1.5 seconds, 45 frames at 30 fps"
+    )
     assert result["duration"] == pytest.approx(1.5, abs=0.01) and result["sought"] == pytest.approx(0.4, abs=0.01)
     assert result["started"] and result["moves"] > 1e-4
     assert 0.1 < result["advanced"] <= result["elapsed"] + 0.1  # the sound is the clock

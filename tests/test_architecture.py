@@ -26,7 +26,9 @@ def test_importing_the_package_loads_nothing_slow():
 def test_help_of_every_door_loads_nothing_slow_and_explains_itself(name):
     code = f"sys.argv = ['{name}', '--help']\nimport runpy\ntry: runpy.run_module('diffspeaker3d.{name}', run_name='__main__')\nexcept SystemExit as e: assert not e.code"
     assert not loaded_by(code) & set(SLOW)
-    shown = subprocess.run([sys.executable, "-m", f"diffspeaker3d.{name}", "--help"], capture_output=True, text=True, cwd=ROOT, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-m", f"diffspeaker3d.{name}", "--help"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
     assert f"python -m diffspeaker3d.{name}" in shown.stdout, "--help must show an example"
 
 
@@ -35,5 +37,11 @@ def test_inference_never_loads_lightning():
 
 
 def test_imports_only_go_down():
-    result = subprocess.run([Path(sys.executable).parent / "lint-imports", "--config", "setup.cfg"], capture_output=True, text=True, cwd=ROOT, check=False)
+    result = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--config", "setup.cfg"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
     assert result.returncode == 0, result.stdout

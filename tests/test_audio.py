@@ -81,11 +81,15 @@ def make_rubbish(folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("missing.wav", "no such file"), ("empty.wav", "is empty"), ("text.wav", "not a sound file"),
-        ("cut.wav", "not a sound file"), ("zero.wav", "zero samples"), ("nan.wav", "sample 77 is not a finite"),
+        ("missing.wav", "no such file"),
+        ("empty.wav", "is empty"),
+        ("text.wav", "not a sound file"),
+        ("cut.wav", "not a sound file"),
+        ("zero.wav", "zero samples"),
+        ("nan.wav", "sample 77 is not a finite"),
         (".", "is a folder"),
     ],
-)  # fmt: skip
+)
 def test_rubbish_is_refused_in_one_line(tmp_path, name, message):
     make_rubbish(tmp_path)
     with pytest.raises(InputError, match=message) as caught:

@@ -19,11 +19,15 @@ TINY = "{vertices: 60, width: 16, feedforward: 16, fps: 10, styles: 2}"
 
 def configuration(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return compose("benchmark", [f"+models.tiny={TINY}", "sizes=[tiny]", "encoders=[mel]", "repeats=1", "steps=2", *overrides])
+        return compose(
+            "benchmark", [f"+models.tiny={TINY}", "sizes=[tiny]", "encoders=[mel]", "repeats=1", "steps=2", *overrides]
+        )
 
 
 def test_measures_every_part_and_reports_json(tmp_path: Path) -> None:
-    report = json.loads(json.dumps(measure(configuration("seconds=[1,70]", "picture=32", "renderer=numpy", "vertex_seconds=1"))))
+    report = json.loads(
+        json.dumps(measure(configuration("seconds=[1,70]", "picture=32", "renderer=numpy", "vertex_seconds=1")))
+    )
     assert [row["seconds"] for row in report["encoders"]] == [1, 70]
     short, long = report["samplers"]
     assert short["frames"] == 10 and long["frames"] == 700

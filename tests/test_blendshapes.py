@@ -80,7 +80,9 @@ def test_another_head_is_driven_by_names(tiny_animation: Animation) -> None:
     expected = found.template + jaw[:, None, None] * deltas[1] + funnel[:, None, None] * deltas[2]
     assert np.allclose(np.asarray(found.vertices), expected, atol=1e-5) and not found.weights[:, 0].any()  # type: ignore[index]
     assert found.waveform is tiny_animation.waveform and found.provenance == tiny_animation.provenance
-    solved = dataclasses.replace(tiny_animation, weights=None, weight_names=(), vertices=np.asarray(tiny_animation.vertices))
+    solved = dataclasses.replace(
+        tiny_animation, weights=None, weight_names=(), vertices=np.asarray(tiny_animation.vertices)
+    )
     back = drive(solved, source)
     assert np.abs(np.asarray(back.vertices) - np.asarray(tiny_animation.vertices)).max() < 1e-5
     with pytest.raises(InputError, match="share no blendshape name"):

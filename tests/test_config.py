@@ -28,12 +28,16 @@ main()
     ],
 )
 def test_exit_codes_and_one_line(tmp_path, arguments, code, message):
-    result = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert result.returncode == code, result.stderr
     assert result.stderr.startswith(message) and result.stderr.count("\n") == (1 if message else 0)
     assert list(tmp_path.iterdir()) == [], "a door leaves no run folder behind"
 
 
 def test_a_bug_is_not_dressed_up_as_bad_input(tmp_path):
-    result = subprocess.run([sys.executable, "-c", PROGRAM, "audio=a", "seed=3"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "audio=a", "seed=3"], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert result.returncode == 1 and "ZeroDivisionError" in result.stderr

@@ -26,7 +26,14 @@ SMALL = [
 def door(name, *arguments, cwd, code=0):
     """Run a door in another folder; the exit code is checked, stderr returned."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    result = subprocess.run([sys.executable, "-m", f"diffspeaker3d.{name}", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+    result = subprocess.run(
+        [sys.executable, "-m", f"diffspeaker3d.{name}", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        check=False,
+    )
     assert result.returncode == code, result.stderr
     return result.stderr
 
@@ -45,20 +52,48 @@ def world(tmp_path_factory):
 
 def test_training_leaves_a_checkpoint_and_goes_on_where_it_stopped(world):
     folder, data = world
-    assert {p.name for p in (folder / "run" / "checkpoint").iterdir()} == {"config.yaml", "model.safetensors", "model_card.md"}
+    assert {p.name for p in (folder / "run" / "checkpoint").iterdir()} == {
+        "config.yaml",
+        "model.safetensors",
+        "model_card.md",
+    }
     said = door("train", *data, *SMALL, "trainer.max_steps=4", f"out={folder}/run", cwd=folder)
     assert "going on from" in said
-    said = door("train", *data, *SMALL, "trainer.max_steps=4", "optimizer.lr=1", f"out={folder}/run", cwd=folder, code=2)
+    said = door(
+        "train", *data, *SMALL, "trainer.max_steps=4", "optimizer.lr=1", f"out={folder}/run", cwd=folder, code=2
+    )
     assert "holds a run with other settings" in said and said.count("\n") == 1
 
 
 def test_evaluate_scores_model_and_baselines(world):
     folder, data = world
-    said = door("evaluate", f"checkpoint={folder}/run/checkpoint", *data, "split=train", "limit=3", "seeds=[0,10]", "baselines=[mean_face,ridge]", f"against={{again:{folder}/run/checkpoint}}", "worst=1", "renderer=numpy", "out=scores", cwd=folder)
-    assert {p.name for p in (folder / "scores").iterdir()} == {"report.html", "metrics.json", "clips.csv", "worst-1.png", "worst-1.mp4"}
+    said = door(
+        "evaluate",
+        f"checkpoint={folder}/run/checkpoint",
+        *data,
+        "split=train",
+        "limit=3",
+        "seeds=[0,10]",
+        "baselines=[mean_face,ridge]",
+        f"against={{again:{folder}/run/checkpoint}}",
+        "worst=1",
+        "renderer=numpy",
+        "out=scores",
+        cwd=folder,
+    )
+    assert {p.name for p in (folder / "scores").iterdir()} == {
+        "report.html",
+        "metrics.json",
+        "clips.csv",
+        "worst-1.png",
+        "worst-1.mp4",
+    }
     result = json.loads((folder / "scores" / "metrics.json").read_text())
     assert set(result["models"]) == {"model", "again", "mean_face", "ridge"} and result["clips"] == 3
-    assert result["models"]["again"] == result["models"]["model"] and result["against"]["again"]["checkpoint"] == result["checkpoint"]
+    assert (
+        result["models"]["again"] == result["models"]["model"]
+        and result["against"]["again"]["checkpoint"] == result["checkpoint"]
+    )
     for scores in result["models"].values():
         assert scores["lve"] > 0 and 0 <= scores.get("closure_recall", 0) <= 1
     assert result["models"]["model"]["diversity_upper_face"] > 0
@@ -68,7 +103,17 @@ def test_evaluate_scores_model_and_baselines(world):
 def test_animate_writes_every_format_asked_for_and_render_reads_it_back(world):
     folder, _ = world
     out = f"out=[{folder}/a.npz,{folder}/a.mp4,{folder}/a.csv]"
-    door("animate", "audio=tone.wav", out, f"checkpoint={folder}/run/checkpoint", "size=64", "renderer=numpy", "seed=3", "style=smiling:0.5+broad:0.5", cwd=folder)
+    door(
+        "animate",
+        "audio=tone.wav",
+        out,
+        f"checkpoint={folder}/run/checkpoint",
+        "size=64",
+        "renderer=numpy",
+        "seed=3",
+        "style=smiling:0.5+broad:0.5",
+        cwd=folder,
+    )
     animation = load_animation(folder / "a.npz")
     assert len(animation) == 30 and animation.provenance["seed"] == 3 and animation.weights.shape == (30, 53)
     door("render", "motion=a.npz", "out=b.mp4", "size=64", "renderer=numpy", cwd=folder)
@@ -80,7 +125,14 @@ def test_animate_writes_every_format_asked_for_and_render_reads_it_back(world):
 def test_a_seed_repeats_and_another_differs(world):
     folder, _ = world
     for name, seed in (("s1", 1), ("s2", 1), ("s3", 2)):
-        door("animate", "audio=tone.wav", f"out={name}.npz", f"seed={seed}", f"checkpoint={folder}/run/checkpoint", cwd=folder)
+        door(
+            "animate",
+            "audio=tone.wav",
+            f"out={name}.npz",
+            f"seed={seed}",
+            f"checkpoint={folder}/run/checkpoint",
+            cwd=folder,
+        )
     first, again, other = (load_animation(folder / f"{name}.npz").weights for name in ("s1", "s2", "s3"))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 0
@@ -93,7 +145,15 @@ def test_a_folder_of_lines_goes_on_past_a_bad_one(world):
     for name in ("a", "b"):
         (lines / f"{name}.wav").write_bytes((folder / "tone.wav").read_bytes())
     (lines / "bad.wav").write_text("no sound")
-    said = door("animate", f"audio={lines}", "out=done", "formats=[npz,json]", f"checkpoint={folder}/run/checkpoint", cwd=folder, code=2)
+    said = door(
+        "animate",
+        f"audio={lines}",
+        "out=done",
+        "formats=[npz,json]",
+        f"checkpoint={folder}/run/checkpoint",
+        cwd=folder,
+        code=2,
+    )
     assert "1 of 3 failed" in said
     assert {"a.npz", "b.npz", "a.json", "b.json"} <= {p.name for p in (folder / "done").iterdir()}
     assert not list((folder / "done").glob("*bad*"))
@@ -114,7 +174,7 @@ def test_a_folder_of_lines_goes_on_past_a_bad_one(world):
         (["audio=empty", "out=o", "formats=[npz]"], "holds no sound"),
         (["audio=*.nothing", "out=a.npz"], "no file matches"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_one_line_and_leaves_nothing(world, tmp_path, arguments, message):
     folder, _ = world
     soundfile.write(tmp_path / "short.wav", np.zeros(500), 16_000)

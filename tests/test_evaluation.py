@@ -41,10 +41,19 @@ LENGTHS = (20, 60)
 
 def topology() -> Topology:
     """Six vertices: two of the lips, two of the upper face; ann is the training speaker, eve is new."""
-    corners = np.float32([[0, 0, 0.02], [0, -0.01, 0.02], [-0.02, 0.05, 0], [0.02, 0.05, 0], [0, 0, -0.05], [0, -0.06, 0]])
+    corners = np.float32(
+        [[0, 0, 0.02], [0, -0.01, 0.02], [-0.02, 0.05, 0], [0.02, 0.05, 0], [0, 0, -0.05], [0, -0.06, 0]]
+    )
     faces = np.int32([[0, 1, 2], [0, 3, 1], [2, 4, 0], [3, 0, 4], [4, 5, 1], [5, 3, 1]])
-    regions = {"lips": np.int32([0, 1]), "upper_face": np.int32([2, 3]), "lip_upper_mid": np.int32([0]), "lip_lower_mid": np.int32([1])}
-    return Topology("six", faces, 6, regions=regions, templates={"ann": corners, "bob": corners, "eve": corners + np.float32(0.1)})
+    regions = {
+        "lips": np.int32([0, 1]),
+        "upper_face": np.int32([2, 3]),
+        "lip_upper_mid": np.int32([0]),
+        "lip_lower_mid": np.int32([1]),
+    }
+    return Topology(
+        "six", faces, 6, regions=regions, templates={"ann": corners, "bob": corners, "eve": corners + np.float32(0.1)}
+    )
 
 
 def write_corpus(root, style, subject="eve") -> Corpus:
@@ -60,7 +69,11 @@ def write_corpus(root, style, subject="eve") -> Corpus:
         name = f"{subject}_{number}"
         np.save(root / "motion" / f"{name}.npy", motion.reshape(frames, -1).astype(np.float32))
         t = np.arange(round(frames / FPS * SAMPLE_RATE)) / SAMPLE_RATE
-        soundfile.write(root / "audio" / f"{name}.wav", 0.2 * np.sin(2 * np.pi * 300 * (number + 1) * t) * np.sin(2 * np.pi * 2 * t) ** 2, SAMPLE_RATE)
+        soundfile.write(
+            root / "audio" / f"{name}.wav",
+            0.2 * np.sin(2 * np.pi * 300 * (number + 1) * t) * np.sin(2 * np.pi * 2 * t) ** 2,
+            SAMPLE_RATE,
+        )
         clips.append(ClipRecord(name, subject, str(number), "test", frames, len(t), style))
     head.save(root / "topology.npz")
     Corpus(root, "six", FPS, "vertices", "six", head.hash, ("ann", "bob"), tuple(clips)).save()
@@ -91,7 +104,17 @@ def corpus(tmp_path):
 def test_a_perfect_animator_has_no_error_and_no_width(corpus):
     numbers = evaluate(Off(corpus), corpus, EvaluationOptions(seeds=(0, 10, 20))).numbers
     model, widths = numbers["models"]["model"], numbers["intervals"]["model"]
-    for name in ("lve", "lve_by_clip", "mve", "fdd", "fdd_absolute", "mouth_opening_distance", "lag_frames", "diversity_lips", "coverage_best"):
+    for name in (
+        "lve",
+        "lve_by_clip",
+        "mve",
+        "fdd",
+        "fdd_absolute",
+        "mouth_opening_distance",
+        "lag_frames",
+        "diversity_lips",
+        "coverage_best",
+    ):
         assert model[name] == 0.0, name
     assert model["frechet"] == pytest.approx(0, abs=1e-6)
     assert widths and set(widths.values()) == {0.0}
@@ -111,17 +134,25 @@ def test_a_known_error_gives_known_numbers_in_every_style_and_seed(corpus):
     assert widths["lve"] == pytest.approx(1.96 * np.std(by_seed, ddof=1) / np.sqrt(2), rel=1e-3)
     assert model["mve"] == pytest.approx(0.002, rel=1e-3)
     assert model["diversity_lips"] == pytest.approx(0.001, rel=1e-3)
-    assert model["coverage_best"] == pytest.approx(2.5e-6, rel=1e-3) and model["coverage_of_mean"] == pytest.approx((1.5**2 + 2.5**2) / 2 * 1e-6, rel=1e-3)
-    assert numbers["styles"]["ann"]["lve"] == pytest.approx(2.5e-6, rel=1e-3) and numbers["styles"]["bob"]["lve"] == pytest.approx(6.5e-6, rel=1e-3)
+    assert model["coverage_best"] == pytest.approx(2.5e-6, rel=1e-3) and model["coverage_of_mean"] == pytest.approx(
+        (1.5**2 + 2.5**2) / 2 * 1e-6, rel=1e-3
+    )
+    assert numbers["styles"]["ann"]["lve"] == pytest.approx(2.5e-6, rel=1e-3) and numbers["styles"]["bob"][
+        "lve"
+    ] == pytest.approx(6.5e-6, rel=1e-3)
     assert len(rows) == 8 and {row["style"] for row in rows} == {"ann", "bob"}
     assert numbers["regions"]["lips"] == f"lips: 2 vertices, sha256 {region_hash(np.array([0, 1]))[:12]}"
 
 
 def test_both_poolings_differ_where_clips_do(corpus):
     animator = Off(corpus)
-    animator.distance = lambda style, seed, loudness: 0.001 if len(animator.calls) == 1 else 0.003  # first clip is the short one
+    animator.distance = lambda style, seed, loudness: (
+        0.001 if len(animator.calls) == 1 else 0.003
+    )  # first clip is the short one
     model = evaluate(animator, corpus, EvaluationOptions(styles="own")).numbers["models"]["model"]
-    assert model["lve"] == pytest.approx((20 * 1e-6 + 60 * 9e-6) / 80, rel=1e-3) and model["lve_by_clip"] == pytest.approx(5e-6, rel=1e-3)
+    assert model["lve"] == pytest.approx((20 * 1e-6 + 60 * 9e-6) / 80, rel=1e-3) and model[
+        "lve_by_clip"
+    ] == pytest.approx(5e-6, rel=1e-3)
 
 
 def test_own_style_and_known_speakers_are_not_looped(corpus, tmp_path):
@@ -146,9 +177,14 @@ def test_motion_on_another_neutral_face_is_moved_to_the_speakers_own(corpus):
 
 def test_changed_sound_is_compared_with_clean(corpus):
     animator = Off(corpus, lambda style, seed, loudness: 0.002 if loudness < 0.1 else 0.001)
-    numbers = evaluate(animator, corpus, EvaluationOptions(seeds=(0, 1), conditions=("clean", "gain-12", "gain+3"))).numbers
+    numbers = evaluate(
+        animator, corpus, EvaluationOptions(seeds=(0, 1), conditions=("clean", "gain-12", "gain+3"))
+    ).numbers
     assert numbers["conditions"]["gain-12"]["lve_change"] == pytest.approx(3.0, rel=1e-3)
-    assert numbers["conditions"]["gain+3"]["lve_change"] == 0 and numbers["conditions"]["gain-12"]["lve_change_interval"] == 0
+    assert (
+        numbers["conditions"]["gain+3"]["lve_change"] == 0
+        and numbers["conditions"]["gain-12"]["lve_change_interval"] == 0
+    )
     assert list(changes(numbers)) == ["gain-12: lve +300.0% ± 0.0%", "gain+3: lve +0.0% ± 0.0%"]
 
 
@@ -162,10 +198,15 @@ def test_report_csv_and_pictures(corpus, tmp_path):
     write_report(out, evaluation.numbers | {"corpus": "<six>"}, pictures)
     rows = list(csv.DictReader((out / "clips.csv").open(encoding="utf-8")))
     assert len(rows) == 8 and float(rows[0]["lve"]) == pytest.approx(1e-6, rel=1e-3) and rows[0]["closure_recall"] == ""
-    assert json.loads((out / "metrics.json").read_text("utf-8"))["models"]["model"]["lve"] == pytest.approx(2.5e-6, rel=1e-3)
+    assert json.loads((out / "metrics.json").read_text("utf-8"))["models"]["model"]["lve"] == pytest.approx(
+        2.5e-6, rel=1e-3
+    )
     page = (out / "report.html").read_text("utf-8")
     assert "&lt;six&gt;" in page and "<six>" not in page and "<script" not in page
-    assert evaluation.numbers["regions"]["lips"] in page and page.count("data:image/png;base64,") == page.count("data:video/mp4;base64,") == 1
+    assert (
+        evaluation.numbers["regions"]["lips"] in page
+        and page.count("data:image/png;base64,") == page.count("data:video/mp4;base64,") == 1
+    )
     assert not re.search(r'(?:src|href)="(?!data:)', page), "the page must stand alone"
     assert "√ 1.58 mm" in page  # root of 2.5 mm²
     assert "lve [m²]" in table(evaluation.numbers) and "±" in table(evaluation.numbers)
@@ -178,7 +219,9 @@ def test_worst_clips_move_and_sound(corpus, tmp_path, monkeypatch):
     for number, (seconds, frames) in enumerate(((8.0, LENGTHS[1]), (1.0, 25))):
         monkeypatch.setattr(worst, "SECONDS", seconds)
         case = run.WorstClip(1.0, "eve_1", 0, "ann")
-        (picture,) = draw_worst(Off(corpus, lambda style, seed, loudness: 0.01), corpus, [case], tmp_path / str(number), None, "numpy")
+        (picture,) = draw_worst(
+            Off(corpus, lambda style, seed, loudness: 0.01), corpus, [case], tmp_path / str(number), None, "numpy"
+        )
         with av.open(str(picture.video)) as video:
             images = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
             sound = video.streams.audio[0]
@@ -208,27 +251,48 @@ def test_what_cannot_draw_or_encode_says_so_in_one_line_before_the_work(monkeypa
 
 
 def test_others_stand_beside_ours_under_the_same_circumstances(corpus, tmp_path):
-    ours, theirs = (Off(corpus, lambda style, seed, loudness, mm=mm: 0.001 * mm * (1 if loudness > 0.1 else 2)) for mm in (1, 3))
+    ours, theirs = (
+        Off(corpus, lambda style, seed, loudness, mm=mm: 0.001 * mm * (1 if loudness > 0.1 else 2)) for mm in (1, 3)
+    )
     options, rows = EvaluationOptions(seeds=(0, 1), conditions=("clean", "gain-12"), baselines=(), worst=1), []
     evaluation = evaluate(ours, corpus, options, rows.append, {"rival": theirs})
     numbers = evaluation.numbers
     assert ours.calls == theirs.calls and list(numbers["models"]) == ["model", "rival"]
-    assert numbers["models"]["rival"]["lve"] == pytest.approx(9e-6, rel=1e-3) and numbers["intervals"]["rival"]["lve"] == pytest.approx(0, abs=1e-12)
+    assert numbers["models"]["rival"]["lve"] == pytest.approx(9e-6, rel=1e-3) and numbers["intervals"]["rival"][
+        "lve"
+    ] == pytest.approx(0, abs=1e-12)
     assert numbers["against"]["rival"]["conditions"]["gain-12"]["lve_change"] == pytest.approx(3.0, rel=1e-3)
     alone = evaluate(ours, corpus, options).numbers
-    assert {key: value for key, value in numbers.items() if key not in ("models", "intervals", "against")} == {key: value for key, value in alone.items() if key not in ("models", "intervals", "against")}
-    assert numbers["models"]["model"] == alone["models"]["model"] and {case.clip for case in evaluation.worst} < {"eve_0", "eve_1"}
-    assert {(row["model"], row["condition"]) for row in rows} == {(name, sound) for name in ("model", "rival") for sound in ("clean", "gain-12")}
+    assert {key: value for key, value in numbers.items() if key not in ("models", "intervals", "against")} == {
+        key: value for key, value in alone.items() if key not in ("models", "intervals", "against")
+    }
+    assert numbers["models"]["model"] == alone["models"]["model"] and {case.clip for case in evaluation.worst} < {
+        "eve_0",
+        "eve_1",
+    }
+    assert {(row["model"], row["condition"]) for row in rows} == {
+        (name, sound) for name in ("model", "rival") for sound in ("clean", "gain-12")
+    }
     assert "rival" in table(numbers).splitlines()[0] and "rival, gain-12: lve +300.0% ± 0.0%" in list(changes(numbers))
     numbers["against"]["rival"]["checkpoint"] = {"name": "<them>"}
     write_report(tmp_path, numbers, [])
     page = (tmp_path / "report.html").read_text("utf-8")
-    assert "3.00 mm for rival" in page and "rival, gain-12" in page and "rival, clean" in page and "Checkpoint of rival: name: &lt;them&gt;" in page
+    assert (
+        "3.00 mm for rival" in page
+        and "rival, gain-12" in page
+        and "rival, clean" in page
+        and "Checkpoint of rival: name: &lt;them&gt;" in page
+    )
 
 
 def test_names_of_others_must_be_new(corpus, tiny_topology):
     assert named_checkpoints(None) == {} and named_checkpoints({"rival": "a/b"}) == {"rival": "a/b"}
-    for value, message in (("a/b", "give every checkpoint a name"), ({"ridge": "x"}, "ridge belongs to another column"), ({"model": "x"}, "another column"), ({"rival": None}, "rival has no checkpoint")):
+    for value, message in (
+        ("a/b", "give every checkpoint a name"),
+        ({"ridge": "x"}, "ridge belongs to another column"),
+        ({"model": "x"}, "another column"),
+        ({"rival": None}, "rival has no checkpoint"),
+    ):
         with pytest.raises(InputError, match=message):
             named_checkpoints(value)
     stranger = Off(corpus)
@@ -266,11 +330,17 @@ def test_baselines_stand_beside_the_model(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seeds": ()}, "seeds="), ({"seeds": (1, 1)}, "different"), ({"seeds": ("x",)}, "whole numbers"), ({"styles": "some"}, "known: all, own"),
-        ({"baselines": ("gpt",)}, "unknown gpt; known: mean_face"), ({"conditions": ("babble",)}, "known: clean, babble<dB>"),
-        ({"limit": 0}, "limit=0"), ({"limit": "few"}, "limit=few"), ({"worst": -1}, "worst=-1"),
+        ({"seeds": ()}, "seeds="),
+        ({"seeds": (1, 1)}, "different"),
+        ({"seeds": ("x",)}, "whole numbers"),
+        ({"styles": "some"}, "known: all, own"),
+        ({"baselines": ("gpt",)}, "unknown gpt; known: mean_face"),
+        ({"conditions": ("babble",)}, "known: clean, babble<dB>"),
+        ({"limit": 0}, "limit=0"),
+        ({"limit": "few"}, "limit=few"),
+        ({"worst": -1}, "worst=-1"),
     ],
-)  # fmt: skip
+)
 def test_bad_options_say_what_is_known(options, message):
     with pytest.raises(InputError, match=re.escape(message)):
         EvaluationOptions(**options)
@@ -328,7 +398,9 @@ def test_correlations_blinks_and_groups_of_weights(controls, factor, correlation
     numbers = evaluate(Scaled(only, factor), only).numbers
     model = numbers["models"]["model"]
     assert model["jaw_correlation"] == pytest.approx(correlation, abs=1e-5) == numbers["controls"]["jawOpen"]
-    assert set(numbers["controls"]) == {"jawOpen", "eyeBlinkLeft", "eyeBlinkRight"} and model["upper_correlation"] == pytest.approx(1.0)
+    assert set(numbers["controls"]) == {"jawOpen", "eyeBlinkLeft", "eyeBlinkRight"} and model[
+        "upper_correlation"
+    ] == pytest.approx(1.0)
     assert model["blinks_per_minute"] == numbers["recorded"]["blinks_per_minute"] == pytest.approx(2 * 60 * FPS / 40)
     assert "groups" in numbers and numbers["groups"] == {}
 

@@ -17,14 +17,22 @@ ALL = {"state": 1.0, "state_velocity": 0.5, "vertex": 1.0, "vertex_velocity": 0.
 def topology() -> Topology:
     deltas = np.random.default_rng(0).standard_normal((4, 9, 3)).astype(np.float32) * 0.01
     return Topology(
-        "nine", np.array([[0, 1, 2]], np.int32), 9, regions={"lips": np.array([1, 4], np.int32)}, blendshapes=Blendshapes(NAMES, deltas)
-    )  # fmt: skip
+        "nine",
+        np.array([[0, 1, 2]], np.int32),
+        9,
+        regions={"lips": np.array([1, 4], np.int32)},
+        blendshapes=Blendshapes(NAMES, deltas),
+    )
 
 
 def states(dim: int, batch: int = 2, length: int = 12) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     mask = torch.arange(length) < torch.tensor([[length], [7]])
-    return torch.randn(batch, length, dim, generator=generator), torch.randn(batch, length, dim, generator=generator), mask
+    return (
+        torch.randn(batch, length, dim, generator=generator),
+        torch.randn(batch, length, dim, generator=generator),
+        mask,
+    )
 
 
 def padded(values: Tensor) -> Tensor:
@@ -62,7 +70,9 @@ def test_vertex_loss_ignores_padding_and_its_edge() -> None:
 def test_constant_offset_has_no_velocity() -> None:
     _, target, mask = states(27)
     terms = VertexLoss({"vertex": 1.0, "velocity": 1.0})(target + 0.5, target, mask, VertexMotion(9))
-    assert float(terms["velocity"]) == pytest.approx(0.0, abs=1e-9) and float(terms["vertex"]) == pytest.approx(0.25, abs=1e-5)
+    assert float(terms["velocity"]) == pytest.approx(0.0, abs=1e-9) and float(terms["vertex"]) == pytest.approx(
+        0.25, abs=1e-5
+    )
 
 
 def test_regions_weigh_and_keep_the_mean() -> None:
@@ -121,8 +131,12 @@ def test_vertex_term_is_blind_to_what_moves_nothing() -> None:
 
 
 def test_calibration_makes_velocity_terms_relative() -> None:
-    motion = ControlMotion(NAMES, [0.3, 0.5, 0.1, 0.2], [0.2, 0.5, 0.1, 0.2], groups={"mouth": NAMES[:3], "brows": NAMES[3:]})
-    clips = [torch.randn(n, 4, generator=torch.Generator().manual_seed(n)) * torch.tensor([1, 1, 1, 0.01]) for n in (40, 80)]
+    motion = ControlMotion(
+        NAMES, [0.3, 0.5, 0.1, 0.2], [0.2, 0.5, 0.1, 0.2], groups={"mouth": NAMES[:3], "brows": NAMES[3:]}
+    )
+    clips = [
+        torch.randn(n, 4, generator=torch.Generator().manual_seed(n)) * torch.tensor([1, 1, 1, 0.01]) for n in (40, 80)
+    ]
     loss = ControlLoss(ALL, topology(), NAMES, num_groups=2, closure_weight=0.0)
     loss.calibrate([*clips, clips[0][:1]], motion)  # a clip of one frame has no velocity
     target = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
@@ -140,7 +154,9 @@ def test_a_group_that_counts_less_leaves_the_other_terms_alone() -> None:
     target, mask = torch.zeros(1, 6, 4), torch.ones(1, 6, dtype=torch.bool)
     moved = target.clone()
     moved[..., 3] = torch.arange(6.0)
-    whole, half = (ControlLoss(ALL, topology(), NAMES, groups=groups, num_groups=2) for groups in (None, {"brows": 0.5}))
+    whole, half = (
+        ControlLoss(ALL, topology(), NAMES, groups=groups, num_groups=2) for groups in (None, {"brows": 0.5})
+    )
     plain, halved = whole(moved, target, mask, motion), half(moved, target, mask, motion)
     for name in ("state", "state_velocity"):
         assert float(halved[name]) == pytest.approx(0.5 * float(plain[name])) and float(plain[name]) > 0
@@ -160,7 +176,9 @@ def test_viseme_cross_entropy_skips_padding_and_unknown() -> None:
 def test_gradients_are_finite_and_unknown_terms_refused() -> None:
     prediction, target, mask = states(4)
     prediction.requires_grad_()
-    ControlLoss({"vertex": 1.0, "state": 1.0}, topology(), NAMES)(prediction, target, mask, ControlMotion(NAMES))["loss"].backward()
+    ControlLoss({"vertex": 1.0, "state": 1.0}, topology(), NAMES)(prediction, target, mask, ControlMotion(NAMES))[
+        "loss"
+    ].backward()
     assert prediction.grad is not None and prediction.grad.isfinite().all()
     assert prediction.grad[1, 7:].eq(0).all()
     with pytest.raises(InputError, match="known: vertex, velocity"):

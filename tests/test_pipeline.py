@@ -34,7 +34,11 @@ def weights(animation, name):
 @pytest.mark.parametrize("sound", ["silence", "noise", "chord"])
 def test_what_is_no_speech_leaves_a_closed_blinking_face(animator, sound):
     rng, t = np.random.default_rng(0), np.arange(20 * RATE) / RATE
-    waveform = {"silence": 0 * t, "noise": 0.02 * rng.normal(size=t.shape), "chord": sum(0.05 * np.sin(2 * np.pi * f * t) for f in (220, 277, 330))}[sound]
+    waveform = {
+        "silence": 0 * t,
+        "noise": 0.02 * rng.normal(size=t.shape),
+        "chord": sum(0.05 * np.sin(2 * np.pi * f * t) for f in (220, 277, 330)),
+    }[sound]
     animation = animator((waveform.astype(np.float32), RATE))
     assert len(animation) == 600
     assert mouth_opening(np.asarray(animation.vertices), animation.topology).max() < 0.001
@@ -95,7 +99,10 @@ def test_styles_blend_linearly_and_unknown_ones_list_the_known(animator):
 
 
 def test_a_smiling_style_smiles(animator, voice):
-    assert weights(animator(voice, style="smiling"), "mouthSmileLeft").mean() > weights(animator(voice), "mouthSmileLeft").mean() + 0.1
+    assert (
+        weights(animator(voice, style="smiling"), "mouthSmileLeft").mean()
+        > weights(animator(voice), "mouthSmileLeft").mean() + 0.1
+    )
 
 
 def test_too_little_sound_is_refused(animator):
@@ -114,6 +121,7 @@ def test_the_longer_half_of_the_heard_vowels_is_stressed():
 
 def test_temperature_narrows_the_noise_of_a_group(animator, voice):
     """0 makes every seed the same; one group's leaves the others' noise as it was; senseless ones are refused."""
+
     def sampled(seed, temperature):
         with torch.inference_mode():
             features = animator._encode(torch.from_numpy(voice[0]), 60)
@@ -124,7 +132,9 @@ def test_temperature_narrows_the_noise_of_a_group(animator, voice):
     assert (sampled(1, 0.25) - sampled(1, 1.0)).abs().max() > 0.01
     group, *others = animator.model.motion.groups
     spread = animator._spread({group: 0.5})
-    assert spread[animator.model.motion.groups[group]].eq(0.5).all() and all(spread[animator.model.motion.groups[o]].eq(1).all() for o in others)
+    assert spread[animator.model.motion.groups[group]].eq(0.5).all() and all(
+        spread[animator.model.motion.groups[o]].eq(1).all() for o in others
+    )
     for bad in ({"ears": 0.5}, 3.0, {group: "cold"}):
         with pytest.raises(InputError, match="temperature"):
             animator(voice, temperature=bad)
@@ -137,11 +147,18 @@ def test_the_checkpoint_may_name_its_temperature(animator, voice):
     assert cold(voice).provenance["steps"] is None and "temperature" not in cold(voice).provenance
     assert cold(voice, temperature=0.7).provenance["temperature"] == 0.7
     with pytest.raises(InputError, match="unknown motion group 'ears'"):
-        SpeechAnimator(animator.model, animator.schedule, animator.topology, config | {"sampling": {"temperature": {"ears": 0.5}}})
+        SpeechAnimator(
+            animator.model, animator.schedule, animator.topology, config | {"sampling": {"temperature": {"ears": 0.5}}}
+        )
 
 
 def test_noise_may_be_added_at_every_step(animator, voice):
-    noisy = SpeechAnimator(animator.model, animator.schedule, animator.topology, dict(animator.config) | {"sampling": {"steps": 4, "eta": 0.8}})
+    noisy = SpeechAnimator(
+        animator.model,
+        animator.schedule,
+        animator.topology,
+        dict(animator.config) | {"sampling": {"steps": 4, "eta": 0.8}},
+    )
     np.testing.assert_array_equal(noisy(voice).weights, noisy(voice).weights)
     assert np.abs(noisy(voice).weights - animator(voice, steps=4).weights).max() > 0.001
 

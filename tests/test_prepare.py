@@ -20,7 +20,9 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "diffspeaker3d.prepare", *arguments]
-    return subprocess.run(command, cwd=cwd, env={"PYTHONPATH": str(CHECKOUT), "PATH": ""}, capture_output=True, text=True)
+    return subprocess.run(
+        command, cwd=cwd, env={"PYTHONPATH": str(CHECKOUT), "PATH": ""}, capture_output=True, text=True
+    )
 
 
 def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -57,7 +59,11 @@ def test_a_folder_becomes_a_corpus_and_the_report_says_how(tmp_path: Path) -> No
     ],
 )
 def test_what_cannot_be_is_one_line_and_exit_code_two(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     code, error = in_process(monkeypatch, capsys, *arguments)
@@ -71,5 +77,7 @@ def test_a_merged_flame_mesh_is_refused(
     """True names, wrong count: 162 vertices are not FLAME."""
     write_release(tmp_path / "raw", plan(), templates(), head())
     write_mesh(tmp_path / "raw" / "FLAME_sample.ply", *head())
-    code, error = in_process(monkeypatch, capsys, "dataset=vocaset", f"raw={tmp_path / 'raw'}", f"root={tmp_path / 'root'}")
+    code, error = in_process(
+        monkeypatch, capsys, "dataset=vocaset", f"raw={tmp_path / 'raw'}", f"root={tmp_path / 'root'}"
+    )
     assert code == 2 and "data_verts.npy: shape (360, 162, 3), expected (frames, 5023, 3)" in error

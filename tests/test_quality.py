@@ -83,7 +83,10 @@ def spoil(weights: np.ndarray, fault: str) -> np.ndarray:
     return bad
 
 
-@pytest.mark.parametrize("fault", ["hardly moves", "pop", "stands at its stop", "off its rest", "moves in pauses", "tremble", "does not follow"])
+@pytest.mark.parametrize(
+    "fault",
+    ["hardly moves", "pop", "stands at its stop", "off its rest", "moves in pauses", "tremble", "does not follow"],
+)
 def test_every_fault_is_named(good: np.ndarray, fault: str) -> None:
     found = inspect(line(spoil(good, fault)))
     assert any(fault in failure for failure in found.failures), found
@@ -97,7 +100,9 @@ def test_closures_are_counted_where_phones_tell(good: np.ndarray) -> None:
     for start, end in bilabials[:3]:
         closed = slice(int(start * FPS), int(end * FPS) + 1)
         weights[closed, CLOSE] = weights[closed, JAW]
-    found = inspect(line(weights), bilabials=bilabials, thresholds=dataclasses.replace(Thresholds(), closures_missed=0.2))
+    found = inspect(
+        line(weights), bilabials=bilabials, thresholds=dataclasses.replace(Thresholds(), closures_missed=0.2)
+    )
     assert (found.closures, found.closures_missed) == (4, 1)
     assert any("1 of 4 p, b, m" in failure for failure in found.failures)
 
@@ -111,7 +116,9 @@ def test_what_cannot_be_measured_is_left_out(tiny_topology: Topology, good: np.n
     bare = Animation(np.repeat(tiny_topology.template()[None], 2, 0), 30.0, tiny_topology, tiny_topology.template())
     lipless = inspect(dataclasses.replace(bare, topology=dataclasses.replace(tiny_topology, regions={})))
     assert lipless.jitter is None and lipless.clipping is None and lipless.failures == ()
-    one_frame = Animation.from_weights(good[:1], 30.0, load_topology(), load_topology().template(), waveform=np.ones(600, np.float32), sample_rate=RATE)
+    one_frame = Animation.from_weights(
+        good[:1], 30.0, load_topology(), load_topology().template(), waveform=np.ones(600, np.float32), sample_rate=RATE
+    )
     assert inspect(one_frame).failures == ()
 
 
@@ -134,7 +141,9 @@ class Reader(HTMLParser):
 
 def test_the_report_is_sorted_self_contained_and_safe(good: np.ndarray, tmp_path: Path) -> None:
     names = {"fine": good, "<script>alert(1)</script>": spoil(good, "hardly moves"), "late": np.roll(good, 5, 0)}
-    entries = [Entry(inspect(line(w), name), (str(tmp_path / f"{i} #?.glb"),)) for i, (name, w) in enumerate(names.items())]
+    entries = [
+        Entry(inspect(line(w), name), (str(tmp_path / f"{i} #?.glb"),)) for i, (name, w) in enumerate(names.items())
+    ]
     entries.append(Entry(LineReport("broken.wav", 0.0), error="broken.wav: not sound"))
     page, data = write_report(entries, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "report.json"]
@@ -161,7 +170,9 @@ def test_strict_makes_a_failing_line_count(good: np.ndarray, tmp_path: Path) -> 
     assert inspect_job(jobs[0], "no sound").failures == ("no sound",)
 
 
-@pytest.mark.parametrize(("qc", "jobs", "wanted"), [(True, 1, False), (True, 2, True), (False, 2, False), ("strict", 1, True)])
+@pytest.mark.parametrize(
+    ("qc", "jobs", "wanted"), [(True, 1, False), (True, 2, True), (False, 2, False), ("strict", 1, True)]
+)
 def test_batches_are_inspected_unless_told_otherwise(qc: object, jobs: int, wanted: bool) -> None:
     assert wants_report(qc, jobs) is wanted
     with pytest.raises(InputError, match="known: false, true"):

@@ -25,7 +25,14 @@ COMMANDS = re.findall(r"^(python -m diffspeaker3d\.\w+.*?)(?:\s+#.*)?$", README 
 def test_the_python_of_the_first_screen_runs(tmp_path):
     code = next(text for language, text in BLOCKS if language == "python")
     (tmp_path / "data").symlink_to(ROOT / "data")
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "speech.glb").read_bytes()[:4] == b"glTF"
 

@@ -16,7 +16,13 @@ from diffspeaker3d.models import ControlMotion, Denoiser, DiffSpeaker, MelEncode
 from diffspeaker3d.pipeline import SpeechAnimator
 
 SOUND = (np.random.default_rng(0).normal(0.0, 0.1, 16_000).astype(np.float32), 16_000)
-PHONES = [Phone("sil", 0.0, 0.3), Phone("m", 0.3, 0.45), Phone("aa1", 0.45, 0.7), Phone("b", 0.7, 0.78), Phone("sil", 0.78, 1.0)]
+PHONES = [
+    Phone("sil", 0.0, 0.3),
+    Phone("m", 0.3, 0.45),
+    Phone("aa1", 0.45, 0.7),
+    Phone("b", 0.7, 0.78),
+    Phone("sil", 0.78, 1.0),
+]
 
 
 def animator(topology, motion) -> SpeechAnimator:
@@ -38,7 +44,9 @@ def test_text_closes_the_lips_where_it_says_so_and_changes_nothing_else(tiny_top
     close, jaw = (guided.weights[:, CONTROL_NAMES.index(n)] for n in ("mouthClose", "jawOpen"))
     sealed = [i for p in PHONES if p.name in "mb" for i in range(30) if p.start <= i / 30 <= p.end]
     assert np.array_equal(close[sealed], jaw[sealed])
-    assert np.array_equal(guided.weights[:6], free.weights[:6]) and np.array_equal(guided.weights[26:], free.weights[26:])
+    assert np.array_equal(guided.weights[:6], free.weights[:6]) and np.array_equal(
+        guided.weights[26:], free.weights[26:]
+    )
     assert "text" not in free.provenance and guided.provenance["text"] == "ma b"
 
 

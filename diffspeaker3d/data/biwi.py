@@ -23,9 +23,15 @@ UNIT_AREA = "unit area"
 NORMALISATIONS = ("unit_area", "metres")
 # Mirrors of the release differ in where its sound lies; videos carry it too.
 SOUND_PLACES = (
-    "audio/{0}/{1}.wav", "audio/{0}_{1}.wav", "wav/{0}/{1}.wav", "wav/{0}_{1}.wav", "faces/{0}/{1}.wav",
-    "videos/{0}/{1}.flv", "videos/{0}_{1}.flv", "videos/{0}/{0}_{1}.flv",
-)  # fmt: skip
+    "audio/{0}/{1}.wav",
+    "audio/{0}_{1}.wav",
+    "wav/{0}/{1}.wav",
+    "wav/{0}_{1}.wav",
+    "faces/{0}/{1}.wav",
+    "videos/{0}/{1}.flv",
+    "videos/{0}_{1}.flv",
+    "videos/{0}/{0}_{1}.flv",
+)
 _HEADERS = (4, 8)  # bytes of the vertex count: "ulong" was either
 
 
@@ -43,14 +49,20 @@ def open_biwi(raw: Path, plan: Plan, extras: Extras, normalise: str = "unit_area
         raise InputError(f"normalise: unknown {normalise!r}; known: {', '.join(NORMALISATIONS)}")
     if (raw / "vertices_npy").is_dir():
         if normalise != "unit_area":
-            raise InputError(f"{raw}: the CodeTalker layout is of unit area already; normalise=metres needs the raw scans")
+            raise InputError(
+                f"{raw}: the CodeTalker layout is of unit area already; normalise=metres needs the raw scans"
+            )
         source = ProcessedLayout("CodeTalker layout", raw, plan, extras, spec, FPS, UNIT_AREA)
         areas = [surface_area(t, source.topology.faces) for t in source.topology.templates.values()]
         if not 0.97 < float(np.median(areas)) < 1.03:
-            source.notes.append(f"templates have area {np.median(areas):.3g}, not 1: not CodeTalker's normalisation, so LVE and FDD do not compare with published ones")
+            source.notes.append(
+                f"templates have area {np.median(areas):.3g}, not 1: not CodeTalker's normalisation, so LVE and FDD do not compare with published ones"
+            )
         return source
     if not ((raw / "faces").is_dir() and (raw / "rigid_scans").is_dir()):
-        raise InputError(f"{raw}: no BIWI there: neither vertices_npy/ (CodeTalker layout) nor faces/ and rigid_scans/ (raw release); see data/README.md")
+        raise InputError(
+            f"{raw}: no BIWI there: neither vertices_npy/ (CodeTalker layout) nor faces/ and rigid_scans/ (raw release); see data/README.md"
+        )
     return RawBiwi(raw, plan, extras, normalise, spec)
 
 
@@ -65,7 +77,9 @@ class RawBiwi(Opened):
             if (path := raw / "rigid_scans" / f"{subject}.obj").is_file()
         }
         if not scans:
-            raise InputError(f"{raw}/rigid_scans: no neutral scan of {', '.join(plan.styles[:3])}, ...; see data/README.md")
+            raise InputError(
+                f"{raw}/rigid_scans: no neutral scan of {', '.join(plan.styles[:3])}, ...; see data/README.md"
+            )
         faces = next(iter(scans.values()))[1]
         regions, used = collect_regions(spec.topology, spec.num_vertices, extras.folders(raw))
         topology = Topology(spec.topology, faces, spec.num_vertices, regions)
@@ -73,7 +87,9 @@ class RawBiwi(Opened):
             topology.check(vertices, f"{raw}/rigid_scans/{subject}.obj")
             own_hash = replace(topology, faces=own_faces).hash
             if own_hash != topology.hash or (spec.hash and own_hash != spec.hash):
-                raise InputError(f"{raw}/rigid_scans/{subject}.obj: its vertices or faces are in another order (hash {own_hash}, expected {spec.hash or topology.hash}); take the original file")
+                raise InputError(
+                    f"{raw}/rigid_scans/{subject}.obj: its vertices or faces are in another order (hash {own_hash}, expected {spec.hash or topology.hash}); take the original file"
+                )
         self.normalise = {s: _normaliser(normalise, vertices, faces) for s, (vertices, _) in scans.items()}
         templates = {s: self.normalise[s](vertices) for s, (vertices, _) in scans.items()}
         topology = replace(topology, templates=templates, unit=UNIT_AREA if normalise == "unit_area" else "m")
@@ -133,7 +149,9 @@ def read_vl(content: bytes, num_vertices: int, name: str) -> np.ndarray:
         count = int.from_bytes(content[:header], "little")
         if count == num_vertices and len(content) == header + 12 * count:
             return np.frombuffer(content, "<f4", offset=header).reshape(-1, 3)
-    raise InputError(f"{name}: {len(content)} bytes do not hold {num_vertices} vertices (header says {int.from_bytes(content[:4], 'little')}); copy it again")
+    raise InputError(
+        f"{name}: {len(content)} bytes do not hold {num_vertices} vertices (header says {int.from_bytes(content[:4], 'little')}); copy it again"
+    )
 
 
 def turned(vertices: np.ndarray) -> np.ndarray:

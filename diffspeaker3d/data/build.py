@@ -68,7 +68,9 @@ class Report:
         found, planned = Counter(c.split for c in self.clips), Counter(c.split for c in plan.clips)
         for split in planned:
             expected = plan.expected.get(split, planned[split])
-            verdict = "complete" if found[split] == expected else f"{expected - found[split]} fewer than a complete release"
+            verdict = (
+                "complete" if found[split] == expected else f"{expected - found[split]} fewer than a complete release"
+            )
             yield f"{split}: {found[split]} clips of {expected} ({verdict})"
         unknown = {clip: reason for clip, reason in self.missing.items() if clip not in plan.absent}
         yield from _listed("missing", unknown)
@@ -103,18 +105,34 @@ def build_corpus(source: Source, plan: Plan, root: Path, options: BuildOptions) 
     for line in report.lines(plan):
         log.info("%s", line)
     if not report.clips:
-        raise InputError(f"{root}: not one usable clip: {len(report.missing)} missing, {len(report.skipped)} left out; the first: {next(iter((report.skipped | report.missing).values()))}")
+        raise InputError(
+            f"{root}: not one usable clip: {len(report.missing)} missing, {len(report.skipped)} left out; the first: {next(iter((report.skipped | report.missing).values()))}"
+        )
     source.topology.save(root / "topology.npz")
     corpus = Corpus(
-        root, options.name, fps, "vertices", source.topology.name, source.topology.hash, plan.styles,
-        tuple(report.clips), report.missing | report.skipped, _provenance(source, options),
-    )  # fmt: skip
+        root,
+        options.name,
+        fps,
+        "vertices",
+        source.topology.name,
+        source.topology.hash,
+        plan.styles,
+        tuple(report.clips),
+        report.missing | report.skipped,
+        _provenance(source, options),
+    )
     corpus.save()
     return corpus
 
 
 def _provenance(source: Source, options: BuildOptions) -> dict:
-    return {"layout": source.layout, "source_fps": source.fps, "unit": source.topology.unit, **source.files, **asdict(options)}
+    return {
+        "layout": source.layout,
+        "source_fps": source.fps,
+        "unit": source.topology.unit,
+        **source.files,
+        **asdict(options),
+    }
 
 
 def _prepare_clips(source: Source, plan: Plan, root: Path, options: BuildOptions, fps: float) -> Report:
@@ -125,7 +143,9 @@ def _prepare_clips(source: Source, plan: Plan, root: Path, options: BuildOptions
     checks = Checks(source.topology, fps, options.tolerance)
     # Another source, topology, template or option starts the journal anew.
     templates = hashlib.sha256(b"".join(t.tobytes() for t in source.topology.templates.values())).hexdigest()
-    key = hashlib.sha256(json.dumps([_provenance(source, options), source.topology.hash, templates], sort_keys=True).encode()).hexdigest()
+    key = hashlib.sha256(
+        json.dumps([_provenance(source, options), source.topology.hash, templates], sort_keys=True).encode()
+    ).hexdigest()
     done = _read_journal(root / JOURNAL, key)
     report = Report()
     with (root / JOURNAL).open("a", encoding="utf-8") as journal:
@@ -147,7 +167,9 @@ def _prepare_clips(source: Source, plan: Plan, root: Path, options: BuildOptions
     return report
 
 
-def _read_clip(source: Source, clip: PlannedClip, checks: Checks, options: BuildOptions) -> tuple[np.ndarray, np.ndarray]:
+def _read_clip(
+    source: Source, clip: PlannedClip, checks: Checks, options: BuildOptions
+) -> tuple[np.ndarray, np.ndarray]:
     """Motion (T, V, 3) at the corpus' rate and waveform (N,) of a clip that has passed every check."""
     template = source.topology.templates.get(clip.subject)
     motion, sound = source.motion(clip), source.sound(clip)

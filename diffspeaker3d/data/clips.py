@@ -55,9 +55,16 @@ class ClipDataset(Dataset[dict]):
     """
 
     def __init__(
-        self, corpus: Corpus, splits: Sequence[str], *, crop_seconds: float | None = None, seed: int = 0,
-        augment: Augment | None = None, label: Label | None = None, features: Callable[[ClipRecord], Path] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        corpus: Corpus,
+        splits: Sequence[str],
+        *,
+        crop_seconds: float | None = None,
+        seed: int = 0,
+        augment: Augment | None = None,
+        label: Label | None = None,
+        features: Callable[[ClipRecord], Path] | None = None,
+    ) -> None:
         if augment is not None and features is not None:
             raise InputError("features on disk are of the sound as it is: use them without augmentation")
         self.corpus = corpus
@@ -72,8 +79,12 @@ class ClipDataset(Dataset[dict]):
         self.subjects = tuple(dict.fromkeys(clip.subject for clip in corpus.clips))
         """Who `template_index` counts: every subject of the corpus in manifest order, the same for every split."""
         self.templates = corpus.topology.templates if corpus.motion == "vertices" else {}
-        if missing := [s for s in {c.subject for c in self.clips} if corpus.motion == "vertices" and s not in self.templates]:
-            raise InputError(f"{corpus.root}: topology {corpus.topology_name} has no template of {sorted(missing)[0]}; prepare the corpus again")
+        if missing := [
+            s for s in {c.subject for c in self.clips} if corpus.motion == "vertices" and s not in self.templates
+        ]:
+            raise InputError(
+                f"{corpus.root}: topology {corpus.topology_name} has no template of {sorted(missing)[0]}; prepare the corpus again"
+            )
         for clip in self.clips:
             check_files(corpus, clip)
 
@@ -96,7 +107,9 @@ class ClipDataset(Dataset[dict]):
             "template_index": self.subjects.index(clip.subject), "subject": clip.subject, "clip": clip.id,
         }  # fmt: skip
         if self.features is not None:
-            item["audio_features"] = np.load(self.features(clip), mmap_mode="r", allow_pickle=False)[start:stop].astype(np.float32)
+            item["audio_features"] = np.load(self.features(clip), mmap_mode="r", allow_pickle=False)[start:stop].astype(
+                np.float32
+            )
         return item
 
     def _crop(self, clip: ClipRecord, rng: np.random.Generator) -> tuple[int, int]:
@@ -170,9 +183,13 @@ def check_files(corpus: Corpus, clip: ClipRecord) -> None:
         frames = len(corpus.load_motion(clip))
         samples = soundfile.info(corpus.audio_path(clip)).frames
     except (OSError, ValueError, EOFError, soundfile.LibsndfileError) as error:
-        raise InputError(f"{corpus.root}: clip {clip.id} cannot be read ({error}); copy or prepare the corpus again") from error
+        raise InputError(
+            f"{corpus.root}: clip {clip.id} cannot be read ({error}); copy or prepare the corpus again"
+        ) from error
     if (frames, samples) != (clip.num_frames, clip.num_samples):
-        raise InputError(f"{corpus.root}: clip {clip.id} has {frames} frames and {samples} samples, the manifest says {clip.num_frames} and {clip.num_samples}; prepare the corpus again")
+        raise InputError(
+            f"{corpus.root}: clip {clip.id} has {frames} frames and {samples} samples, the manifest says {clip.num_frames} and {clip.num_samples}; prepare the corpus again"
+        )
 
 
 def num_samples_of(num_frames: int, fps: float) -> int:
@@ -183,7 +200,9 @@ def num_samples_of(num_frames: int, fps: float) -> int:
 def read_phones(path: Path) -> list[Phone]:
     """Phone times of a prepared clip, seconds."""
     with np.load(path, allow_pickle=False) as data:
-        return [Phone(str(n), float(a), float(b)) for n, a, b in zip(data["names"], data["start"], data["end"], strict=True)]
+        return [
+            Phone(str(n), float(a), float(b)) for n, a, b in zip(data["names"], data["start"], data["end"], strict=True)
+        ]
 
 
 def collate(items: Sequence[dict]) -> dict:

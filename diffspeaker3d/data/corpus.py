@@ -92,7 +92,9 @@ class Corpus:
         """Read `root/manifest.json`. Raises InputError when it is absent, broken or of another version."""
         path = Path(root) / "manifest.json"
         if not path.is_file():
-            raise InputError(f"{root}: no manifest.json there; prepare the corpus first (python -m diffspeaker3d.prepare)")
+            raise InputError(
+                f"{root}: no manifest.json there; prepare the corpus first (python -m diffspeaker3d.prepare)"
+            )
         try:
             content = json.loads(path.read_text("utf-8"))
             version = content.pop("format_version")
@@ -101,7 +103,9 @@ class Corpus:
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path}: not a corpus manifest ({error}); prepare the corpus again") from error
         if version != FORMAT_VERSION:
-            raise InputError(f"{path}: format version {version}, this program reads {FORMAT_VERSION}; prepare the corpus again")
+            raise InputError(
+                f"{path}: format version {version}, this program reads {FORMAT_VERSION}; prepare the corpus again"
+            )
         return corpus
 
     def save(self) -> None:
@@ -116,7 +120,9 @@ class Corpus:
         own = self.root / "topology.npz"
         topology = load_topology(own if own.is_file() else self.topology_name)
         if topology.hash != self.topology_hash:
-            raise InputError(f"{self.root}: topology {self.topology_name} has hash {topology.hash}, the manifest says {self.topology_hash}; prepare the corpus again")
+            raise InputError(
+                f"{self.root}: topology {self.topology_name} has hash {topology.hash}, the manifest says {self.topology_hash}; prepare the corpus again"
+            )
         return topology
 
     def split(self, *names: str) -> list[ClipRecord]:

@@ -34,9 +34,16 @@ class ClipDataModule(LightningDataModule):
     """
 
     def __init__(
-        self, root: str | Path, batch_size: int = 8, crop_seconds: float | None = None, num_workers: int = 0,
-        seed: int = 0, augment: Augment | None = None, pin_memory: bool = False, features: Callable[[ClipRecord], Path] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        root: str | Path,
+        batch_size: int = 8,
+        crop_seconds: float | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+        augment: Augment | None = None,
+        pin_memory: bool = False,
+        features: Callable[[ClipRecord], Path] | None = None,
+    ) -> None:
         super().__init__()
         if batch_size < 1:
             raise InputError(f"batch_size: must be at least 1, got {batch_size}")
@@ -44,8 +51,14 @@ class ClipDataModule(LightningDataModule):
         self.batch_size, self.num_workers, self.seed, self.pin_memory = batch_size, num_workers, seed, pin_memory
         self.features = features
         self.train_clips = ClipDataset(
-            self.corpus, ("train",), crop_seconds=crop_seconds, seed=seed, augment=augment, label=viseme_frames, features=features,
-        )  # fmt: skip
+            self.corpus,
+            ("train",),
+            crop_seconds=crop_seconds,
+            seed=seed,
+            augment=augment,
+            label=viseme_frames,
+            features=features,
+        )
 
     def train_dataloader(self) -> ResumableLoader:
         rank, world_size = 0, 1
@@ -63,4 +76,6 @@ class ClipDataModule(LightningDataModule):
     def whole_clips(self, split: str) -> DataLoader:
         """Uncropped, unaugmented clips of one split, in manifest order, one per batch: no metric sees padding."""
         clips = ClipDataset(self.corpus, (split,), label=viseme_frames, features=self.features)
-        return DataLoader(clips, batch_size=1, collate_fn=collate, num_workers=self.num_workers, pin_memory=self.pin_memory)
+        return DataLoader(
+            clips, batch_size=1, collate_fn=collate, num_workers=self.num_workers, pin_memory=self.pin_memory
+        )

@@ -1,16 +1,16 @@
 """Anyone's own recordings: sound files, vertex sequences of the same names, a neutral mesh, and one yaml.
 
-    raw/
-      corpus.yaml
-      <clip>.wav                 or any sound file, in any subfolder
-      <clip>.npy | <clip>.npz | <clip>/*.obj
+raw/
+  corpus.yaml
+  <clip>.wav                 or any sound file, in any subfolder
+  <clip>.npy | <clip>.npz | <clip>/*.obj
 
-    # corpus.yaml
-    fps: 60
-    unit: mm                     # m, cm and mm become metres; any other name is kept
-    templates: {ann: ann.ply}    # subject -> mesh; a clip belongs to the subject its name begins with
-    regions: {lips: lips.txt}    # optional; vertex indices
-    splits: {train: [ann_*], val: [ann_x9], test: []}    # clip names or patterns, first match wins
+# corpus.yaml
+fps: 60
+unit: mm                     # m, cm and mm become metres; any other name is kept
+templates: {ann: ann.ply}    # subject -> mesh; a clip belongs to the subject its name begins with
+regions: {lips: lips.txt}    # optional; vertex indices
+splits: {train: [ann_*], val: [ann_x9], test: []}    # clip names or patterns, first match wins
 """
 
 from __future__ import annotations
@@ -67,12 +67,18 @@ def open_folder(raw: Path) -> tuple[FolderSource, Plan]:
     description = read_description(raw)
     sounds = {p.stem: p for p in sorted(raw.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES}
     motions = {p.stem: p for p in sorted(raw.rglob("*")) if p.suffix in (".npy", ".npz")}
-    motions |= {p.parent.name: p.parent for p in sorted(raw.rglob("*.obj")) if p.parent != raw and len(list(p.parent.glob("*.obj"))) > 1}
+    motions |= {
+        p.parent.name: p.parent
+        for p in sorted(raw.rglob("*.obj"))
+        if p.parent != raw and len(list(p.parent.glob("*.obj"))) > 1
+    }
     names = sorted(sounds.keys() | motions.keys())
     planned = [_plan_clip(name, description, raw) for name in names]
     styles = tuple(dict.fromkeys(c[1] for c in planned if c is not None and c[2] == "train"))
     if not styles:
-        raise InputError(f"{raw}: no clip in split train; found {len(names)} named {', '.join(names[:3]) or 'nothing'}, the patterns are {description.splits.get('train')}")
+        raise InputError(
+            f"{raw}: no clip in split train; found {len(names)} named {', '.join(names[:3]) or 'nothing'}, the patterns are {description.splits.get('train')}"
+        )
     clips = tuple(PlannedClip(c[0], c[1], c[0], c[2], style_of(c[1], styles)) for c in planned if c is not None)
     return FolderSource(raw, description, sounds, motions), Plan(clips, styles, {}, frozenset())
 
@@ -87,12 +93,17 @@ class FolderSource(Opened):
         first, (reference, faces) = next(iter(meshes.items()))
         for subject, (vertices, own_faces) in meshes.items():
             if len(vertices) != len(reference) or not np.array_equal(own_faces, faces):
-                raise InputError(f"{raw / description.templates[subject]}: its vertices or faces are in another order than {description.templates[first]}; export both the same way, without merging or reordering")
+                raise InputError(
+                    f"{raw / description.templates[subject]}: its vertices or faces are in another order than {description.templates[first]}; export both the same way, without merging or reordering"
+                )
         self.topology = Topology(
-            description.name, faces, len(reference), {n: read_indices(raw / f) for n, f in description.regions.items()},
+            description.name,
+            faces,
+            len(reference),
+            {n: read_indices(raw / f) for n, f in description.regions.items()},
             "m" if description.unit in METRES_PER_UNIT else description.unit,
             {subject: vertices * self.scale for subject, (vertices, _) in meshes.items()},
-        )  # fmt: skip
+        )
         check_templates(self.topology, reference, str(raw))
         super().__init__("folder", description.fps, self.topology, [], {"unit": description.unit})
 
@@ -104,7 +115,9 @@ class FolderSource(Opened):
             files = sorted(path.glob("*.obj"), key=lambda p: [int(n) for n in re.findall(r"\d+", p.stem)])
             frames = [read_obj(file)[0] for file in files]
             if len({len(frame) for frame in frames}) > 1:
-                raise InputError(f"{path}: the meshes have between {min(map(len, frames))} and {max(map(len, frames))} vertices; export them without merging")
+                raise InputError(
+                    f"{path}: the meshes have between {min(map(len, frames))} and {max(map(len, frames))} vertices; export them without merging"
+                )
             motion = np.stack(frames)
         else:
             motion = as_frames(read_npy(path) if path.suffix == ".npy" else _read_npz(path))
@@ -135,19 +148,30 @@ def read_description(raw: Path) -> Description:
     if not isinstance(fps, (int, float)) or fps <= 0:
         raise InputError(f"{path}: fps must be a positive number, got {fps!r}")
     mappings = [content["templates"], content["splits"], content.get("regions") or {}]
-    if not all(isinstance(m, dict) for m in mappings) or not all(isinstance(v, list) for v in content["splits"].values()):
+    if not all(isinstance(m, dict) for m in mappings) or not all(
+        isinstance(v, list) for v in content["splits"].values()
+    ):
         raise InputError(f"{path}: templates and regions map names to files, splits map names to lists of clips")
-    return Description(str(content.get("name", raw.resolve().name)), float(fps), str(content["unit"]), *(mappings[0], mappings[2], mappings[1]))
+    return Description(
+        str(content.get("name", raw.resolve().name)),
+        float(fps),
+        str(content["unit"]),
+        *(mappings[0], mappings[2], mappings[1]),
+    )
 
 
 def _plan_clip(name: str, description: Description, raw: Path) -> tuple[str, str, str] | None:
     """(clip, subject, split), or None for a name that no pattern asks for."""
-    split = next((s for s, patterns in description.splits.items() if any(fnmatchcase(name, str(p)) for p in patterns)), None)
+    split = next(
+        (s for s, patterns in description.splits.items() if any(fnmatchcase(name, str(p)) for p in patterns)), None
+    )
     if split is None:
         return None
     subjects = [s for s in description.templates if name == s or name.startswith(f"{s}_")]
     if not subjects and len(description.templates) > 1:
-        raise InputError(f"{raw}: clip {name} begins with none of the subjects {', '.join(description.templates)}; name it <subject>_...")
+        raise InputError(
+            f"{raw}: clip {name} begins with none of the subjects {', '.join(description.templates)}; name it <subject>_..."
+        )
     return name, max(subjects, key=len) if subjects else next(iter(description.templates)), split
 
 

@@ -17,12 +17,16 @@ def change_fps(motion: np.ndarray, source_fps: float, target_fps: float, resampl
         InputError: a rate is not positive, or the ratio is not integral and nobody asked to resample.
     """
     if not (source_fps > 0 and target_fps > 0):
-        raise InputError(f"fps: must be positive, got {source_fps:g} for the recording and {target_fps:g} for the corpus")
+        raise InputError(
+            f"fps: must be positive, got {source_fps:g} for the recording and {target_fps:g} for the corpus"
+        )
     ratio = source_fps / target_fps
     if abs(ratio - round(ratio)) < 1e-6 and round(ratio) >= 1:
         return motion[:: round(ratio)]
     if not resample:
-        raise InputError(f"fps: {source_fps:g} to {target_fps:g} is no whole-number decimation; choose fps={source_fps:g}, a divisor of it, or resample=true")
+        raise InputError(
+            f"fps: {source_fps:g} to {target_fps:g} is no whole-number decimation; choose fps={source_fps:g}, a divisor of it, or resample=true"
+        )
     num_frames = int((len(motion) - 1) / ratio + 1e-6) + 1
     source = np.minimum(np.arange(num_frames) * ratio, len(motion) - 1)
     low = source.astype(np.int64)

@@ -24,7 +24,11 @@ TEETH_ROLL, TEETH_JAW, TEETH_CLOSURE = 0.76, 0.10, 0.60  # lower lip at the uppe
 OPEN_CLOSURE = -0.05
 LEAST_OPENING = 0.4  # share of the jaw that articulation would drop for the vowel: mumbled, but not shut
 AUTO = "auto"
-_FROM_TEETH = {"mouthFunnel": 0.15, "mouthLowerDownLeft": 0.05, "mouthLowerDownRight": 0.05}  # would pull the lip off them
+_FROM_TEETH = {
+    "mouthFunnel": 0.15,
+    "mouthLowerDownLeft": 0.05,
+    "mouthLowerDownRight": 0.05,
+}  # would pull the lip off them
 _CHANNELS = ("mouthClose", "jawOpen", "mouthRollLower", *_FROM_TEETH)
 
 
@@ -62,7 +66,9 @@ def guide_controls(
     return guided
 
 
-def seal_heard(controls: np.ndarray, bilabial: np.ndarray, low: float, high: float, names: tuple[str, ...] = CONTROL_NAMES) -> np.ndarray:
+def seal_heard(
+    controls: np.ndarray, bilabial: np.ndarray, low: float, high: float, names: tuple[str, ...] = CONTROL_NAMES
+) -> np.ndarray:
     """Controls whose lips close where p, b or m is heard: the sampled closure is a mean over what might be said, and stops short.
 
     Args:
@@ -113,7 +119,9 @@ def read_transcript(text: str | Path) -> str:
     except UnicodeDecodeError as error:
         raise InputError(f"text={path}: not UTF-8 text; save the transcript as plain text in UTF-8") from error
     except OSError as error:
-        raise InputError(f"text={path}: cannot be read ({error.strerror}); check the path, or give the words themselves") from error
+        raise InputError(
+            f"text={path}: cannot be read ({error.strerror}); check the path, or give the words themselves"
+        ) from error
 
 
 def _seal(lips: dict[str, np.ndarray], held: np.ndarray) -> None:

@@ -56,7 +56,9 @@ def _read_trimesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         import trimesh
     except ImportError as error:
-        raise InputError(f"{path}: reading {path.suffix} needs an extra; pip install diffspeaker3d[mesh], or give an obj") from error
+        raise InputError(
+            f"{path}: reading {path.suffix} needs an extra; pip install diffspeaker3d[mesh], or give an obj"
+        ) from error
     try:
         mesh = trimesh.load_mesh(str(path), process=False, maintain_order=True)
         vertices, faces = np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int32)

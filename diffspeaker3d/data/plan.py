@@ -73,7 +73,9 @@ def load_plan(table: str | Path) -> Plan:
         absent = frozenset(content["absent"])
         styles = tuple(splits["train"]["subjects"])
     except (KeyError, TypeError, IndexError, AssertionError, OmegaConfBaseException) as error:
-        raise InputError(f"{path}: not a split table ({type(error).__name__} {error}); see {SPLIT_TABLES}/vocaset.yaml") from error
+        raise InputError(
+            f"{path}: not a split table ({type(error).__name__} {error}); see {SPLIT_TABLES}/vocaset.yaml"
+        ) from error
     clips = tuple(PlannedClip(f"{s}_{n}", s, n, split, style_of(s, styles)) for s, n, split in wanted)
     return Plan(clips, styles, expected, absent)
 

@@ -20,9 +20,13 @@ def open_corpus(dataset: DictConfig) -> Corpus:
     if dataset.name != "synthetic":
         return Corpus.load(dataset.root)
     engines = dataset.engines if isinstance(dataset.engines, str) else list(dataset.engines)
-    return build_corpus(dataset.root, num_clips=dataset.num_clips, seed=dataset.seed, engines=engines, fps=float(dataset.fps))
+    return build_corpus(
+        dataset.root, num_clips=dataset.num_clips, seed=dataset.seed, engines=engines, fps=float(dataset.fps)
+    )
 
 
 def open_speech(dataset: DictConfig, raw: str, root: str, fps: float) -> Corpus:
     """The corpus of a folder of recordings: made, completed, or as it is."""
-    return build_speech_corpus(raw, root, fps=fps, seed=dataset.seed, held_out=dataset.held_out, workers=dataset.workers)
+    return build_speech_corpus(
+        raw, root, fps=fps, seed=dataset.seed, held_out=dataset.held_out, workers=dataset.workers
+    )

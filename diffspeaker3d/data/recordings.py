@@ -1,8 +1,8 @@
 """Transcribed recordings as the world keeps them: a folder, and which text belongs to which sound of which speaker.
 
-    LJSpeech    metadata.csv (id|text|normalised text) with wavs/<id>.wav      one speaker per metadata.csv
-    LibriTTS    <speaker>/<chapter>/<speaker>_<chapter>_...wav + <stem>.normalized.txt
-    plain       <anything>.wav + <stem>.txt beside it                          the folder is the speaker
+LJSpeech    metadata.csv (id|text|normalised text) with wavs/<id>.wav      one speaker per metadata.csv
+LibriTTS    <speaker>/<chapter>/<speaker>_<chapter>_...wav + <stem>.normalized.txt
+plain       <anything>.wav + <stem>.txt beside it                          the folder is the speaker
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def find_recordings(raw: Path) -> tuple[list[Recording], dict[str, str]]:
         else:
             found[sound] = (transcript.read_text("utf-8-sig", errors="replace").strip(), _speaker(sound, raw))
     if not found:
-        raise InputError(f"{raw}: not one transcribed recording; known: wav + txt of the same name, LJSpeech metadata.csv, LibriTTS .normalized.txt")
+        raise InputError(
+            f"{raw}: not one transcribed recording; known: wav + txt of the same name, LJSpeech metadata.csv, LibriTTS .normalized.txt"
+        )
     recordings = [Recording(_id(sound, raw), sound, text, speaker) for sound, (text, speaker) in found.items()]
     ids = [r.id for r in recordings]
     if len(set(ids)) < len(ids):
@@ -71,7 +73,11 @@ def split_recordings(recordings: Sequence[Recording], held_out: float) -> dict[s
     keys = {r.id: r.speaker if by_speaker else " ".join(r.text.lower().split()) for r in recordings}
     ranked = sorted(set(keys.values()), key=lambda key: hashlib.sha256(key.encode()).digest())
     count = max(round(held_out * len(ranked)), 1) if held_out > 0 and len(ranked) >= 3 else 0
-    place = dict.fromkeys(ranked, "train") | dict.fromkeys(ranked[:count], "test") | dict.fromkeys(ranked[count : 2 * count], "val")
+    place = (
+        dict.fromkeys(ranked, "train")
+        | dict.fromkeys(ranked[:count], "test")
+        | dict.fromkeys(ranked[count : 2 * count], "val")
+    )
     return {recording_id: place[key] for recording_id, key in keys.items()}
 
 

@@ -44,19 +44,51 @@ class RegionFile:
 
 # In order of preference: the first that is found becomes plain `lips` and `upper_face`.
 KNOWN_FILES: tuple[RegionFile, ...] = (
-    RegionFile("selftalk", "flame", "FLAME_masks.pkl", "ccefbe1ac0774ff78c68caf2c627b4abc067a6555ebeb0be5d5b0812366ab492"),
-    RegionFile("facediffuser", "flame", "lve.txt", "fa04be39a330605fddbf5ef6b321fd8f9c0c677d5710d092f062e541e72f6bcd", "lips", 428),
-    RegionFile("facediffuser", "flame", "fdd.txt", "40dcbb3cf7e2c15293c8d015b1cc6b2a355d9052ef8208effddda7dfa913b9ea", "upper_face", 1501),
-    RegionFile("codetalker", "biwi", "lve.txt", "bf9c9202a73154cab9b7635d42c05effc30078b2b9aa3c7dc49367cff80cc767", "lips", 4996),
-    RegionFile("codetalker", "biwi", "fdd.txt", "5a0b657fcbc1f5cbdf4dddfc9a0a883e4644408006fec699e27ade2634124198", "upper_face", 7784),
-)  # fmt: skip
+    RegionFile(
+        "selftalk", "flame", "FLAME_masks.pkl", "ccefbe1ac0774ff78c68caf2c627b4abc067a6555ebeb0be5d5b0812366ab492"
+    ),
+    RegionFile(
+        "facediffuser",
+        "flame",
+        "lve.txt",
+        "fa04be39a330605fddbf5ef6b321fd8f9c0c677d5710d092f062e541e72f6bcd",
+        "lips",
+        428,
+    ),
+    RegionFile(
+        "facediffuser",
+        "flame",
+        "fdd.txt",
+        "40dcbb3cf7e2c15293c8d015b1cc6b2a355d9052ef8208effddda7dfa913b9ea",
+        "upper_face",
+        1501,
+    ),
+    RegionFile(
+        "codetalker",
+        "biwi",
+        "lve.txt",
+        "bf9c9202a73154cab9b7635d42c05effc30078b2b9aa3c7dc49367cff80cc767",
+        "lips",
+        4996,
+    ),
+    RegionFile(
+        "codetalker",
+        "biwi",
+        "fdd.txt",
+        "5a0b657fcbc1f5cbdf4dddfc9a0a883e4644408006fec699e27ade2634124198",
+        "upper_face",
+        7784,
+    ),
+)
 
 # One vertex each on the inner rim of the lips, in the middle. FLAME: those of the mean trajectory metric (KAIST, CVPR
 # 2025). BIWI: where the mid-line of the neutral face turns from lip skin into the mouth.
 LIP_MIDDLES: dict[str, tuple[int, int]] = {"flame": (3531, 3504), "biwi": (770, 12933)}
 
 
-def collect_regions(topology: str, num_vertices: int, folders: Iterable[Path]) -> tuple[dict[str, np.ndarray], list[str]]:
+def collect_regions(
+    topology: str, num_vertices: int, folders: Iterable[Path]
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """Regions of a topology from the region files in some folders.
 
     Every set is kept under its full name (`lips_selftalk`, `upper_face_facediffuser`); plain `lips` and `upper_face`

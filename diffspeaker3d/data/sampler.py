@@ -62,11 +62,17 @@ class ResumableLoader(DataLoader):
         pin_memory: for copies to a GPU.
     """
 
-    def __init__(self, dataset: ClipDataset, sampler: ResumableBatchSampler, num_workers: int = 0, pin_memory: bool = False) -> None:
+    def __init__(
+        self, dataset: ClipDataset, sampler: ResumableBatchSampler, num_workers: int = 0, pin_memory: bool = False
+    ) -> None:
         super().__init__(
-            dataset, batch_sampler=sampler, collate_fn=collate, num_workers=num_workers, pin_memory=pin_memory,
+            dataset,
+            batch_sampler=sampler,
+            collate_fn=collate,
+            num_workers=num_workers,
+            pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
-        )  # fmt: skip
+        )
         self.order = sampler
 
     def __iter__(self) -> Iterator[dict]:  # type: ignore[override]

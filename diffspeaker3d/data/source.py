@@ -112,14 +112,20 @@ def known_topology(
     candidates = [extras.topology] if extras.topology else [f / spec.mesh for f in extras.folders(raw)]
     mesh = next((path for path in candidates if path.is_file()), None)
     if mesh is None:
-        raise InputError(f"{extras.topology or raw / spec.mesh}: no such file; the faces of {spec.topology} are needed: put {spec.mesh} into {raw} or give topology=FILE (data/README.md says where to get it)")
+        raise InputError(
+            f"{extras.topology or raw / spec.mesh}: no such file; the faces of {spec.topology} are needed: put {spec.mesh} into {raw} or give topology=FILE (data/README.md says where to get it)"
+        )
     reference, faces = read_mesh(mesh)
     regions, used = collect_regions(spec.topology, spec.num_vertices, extras.folders(raw))
     if len(reference) != spec.num_vertices:
-        raise InputError(f"{mesh}: {len(reference)} vertices, {spec.topology} has {spec.num_vertices}; a program has merged or split them, take the original file")
+        raise InputError(
+            f"{mesh}: {len(reference)} vertices, {spec.topology} has {spec.num_vertices}; a program has merged or split them, take the original file"
+        )
     topology = Topology(spec.topology, faces, spec.num_vertices, MappingProxyType(regions), unit, templates)
     if spec.hash and topology.hash != spec.hash:
-        raise InputError(f"{mesh}: its vertices or faces are in another order than {spec.topology} (hash {topology.hash}, expected {spec.hash}); take the original file, exported without reordering")
+        raise InputError(
+            f"{mesh}: its vertices or faces are in another order than {spec.topology} (hash {topology.hash}, expected {spec.hash}); take the original file, exported without reordering"
+        )
     check_templates(topology, reference, f"{raw}/templates.pkl")
     return topology, used
 
@@ -157,8 +163,12 @@ def need_templates(templates: Any, subjects: Sequence[str], spec: FaceSpec, path
         raise InputError(f"{path}: holds a {type(templates).__name__}, expected a dictionary from subject to template")
     faces = {s: np.asarray(templates[s], np.float32).reshape(-1, 3) for s in subjects if s in templates}
     if not faces:
-        raise InputError(f"{path}: has none of the subjects {', '.join(subjects[:3])}, ...; found {', '.join(map(str, list(templates)[:3])) or 'nothing'}")
+        raise InputError(
+            f"{path}: has none of the subjects {', '.join(subjects[:3])}, ...; found {', '.join(map(str, list(templates)[:3])) or 'nothing'}"
+        )
     for subject, face in faces.items():
         if len(face) != spec.num_vertices:
-            raise InputError(f"{path}: template {subject} has {len(face)} vertices, {spec.topology} has {spec.num_vertices}; take the original file")
+            raise InputError(
+                f"{path}: template {subject} has {len(face)} vertices, {spec.topology} has {spec.num_vertices}; take the original file"
+            )
     return faces

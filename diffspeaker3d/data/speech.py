@@ -43,7 +43,13 @@ HEADS_HELD_OUT = 2
 
 
 def build_speech_corpus(
-    raw: str | Path, root: str | Path, *, fps: float = 30.0, seed: int = 0, held_out: float = 0.05, workers: int | None = None
+    raw: str | Path,
+    root: str | Path,
+    *,
+    fps: float = 30.0,
+    seed: int = 0,
+    held_out: float = 0.05,
+    workers: int | None = None,
 ) -> Corpus:
     """Align, articulate and write every recording of a folder; go on where an interrupted run stopped.
 
@@ -78,19 +84,45 @@ def build_speech_corpus(
         else:
             found[name] = result
     if not found:
-        raise InputError(f"{raw}: not one usable recording of {len(recordings)}; the first: {next(iter(skipped.values()))}")
+        raise InputError(
+            f"{raw}: not one usable recording of {len(recordings)}; the first: {next(iter(skipped.values()))}"
+        )
     corpus = Corpus(
-        root=root, name="speech", fps=fps, motion="controls", topology_name=TOPOLOGY, topology_hash=topology.hash,
-        styles=STYLE_NAMES, clips=tuple(found[r.id] for r in recordings if r.id in found), skipped=dict(sorted(skipped.items())),
-        provenance={"raw": raw.name, "seed": seed, "held_out": held_out, "speakers": {r.id: r.speaker for r in recordings if r.id in found}},
-    )  # fmt: skip
+        root=root,
+        name="speech",
+        fps=fps,
+        motion="controls",
+        topology_name=TOPOLOGY,
+        topology_hash=topology.hash,
+        styles=STYLE_NAMES,
+        clips=tuple(found[r.id] for r in recordings if r.id in found),
+        skipped=dict(sorted(skipped.items())),
+        provenance={
+            "raw": raw.name,
+            "seed": seed,
+            "held_out": held_out,
+            "speakers": {r.id: r.speaker for r in recordings if r.id in found},
+        },
+    )
     corpus.save()
-    logger.info("speech corpus %s: %d recordings of %d speakers, %d left out", root, len(found), len(set(corpus.provenance["speakers"].values())), len(skipped))
+    logger.info(
+        "speech corpus %s: %d recordings of %d speakers, %d left out",
+        root,
+        len(found),
+        len(set(corpus.provenance["speakers"].values())),
+        len(skipped),
+    )
     return corpus
 
 
 def _make_all(
-    root: Path, recordings: Sequence[Recording], splits: dict[str, str], heads: Sequence[str], fps: float, seed: int, workers: int | None
+    root: Path,
+    recordings: Sequence[Recording],
+    splits: dict[str, str],
+    heads: Sequence[str],
+    fps: float,
+    seed: int,
+    workers: int | None,
 ) -> Iterator[tuple[str, ClipRecord | str]]:
     """(recording id, its clip or why there is none), in processes of their own: a decoder serves one sound at a time."""
     tasks = [recordings[i : i + RECORDINGS_PER_TASK] for i in range(0, len(recordings), RECORDINGS_PER_TASK)]
@@ -117,7 +149,9 @@ def make_clips(
     results: list[tuple[str, ClipRecord | str]] = []
     for recording in recordings:
         split = splits[recording.id]
-        known, unknown = (heads[:-HEADS_HELD_OUT], heads[-HEADS_HELD_OUT:]) if len(heads) > 2 * HEADS_HELD_OUT else (heads, heads)
+        known, unknown = (
+            (heads[:-HEADS_HELD_OUT], heads[-HEADS_HELD_OUT:]) if len(heads) > 2 * HEADS_HELD_OUT else (heads, heads)
+        )
         rng = random.Random(f"{seed} {recording.speaker}")  # a speaker keeps one head
         subject = rng.choice(unknown if split == "test" else known)
         try:
@@ -149,7 +183,9 @@ def _aligned(waveform: np.ndarray, text: str) -> list[Phone]:
 def _key(recording: Recording) -> str:
     """Changes when the sound, the text or the aligner does."""
     state = recording.audio.stat()
-    return hashlib.sha256(json.dumps([ALIGNER_VERSION, state.st_size, state.st_mtime_ns, recording.text]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([ALIGNER_VERSION, state.st_size, state.st_mtime_ns, recording.text]).encode()
+    ).hexdigest()
 
 
 def _phones(root: Path, recording: Recording) -> list[Phone] | None:
@@ -161,7 +197,10 @@ def _phones(root: Path, recording: Recording) -> list[Phone] | None:
         with np.load(path, allow_pickle=False) as cached:
             if str(cached["key"]) != _key(recording):
                 return None
-            return [Phone(str(n), float(s), float(e)) for n, s, e in zip(cached["names"], cached["start"], cached["end"], strict=True)]
+            return [
+                Phone(str(n), float(s), float(e))
+                for n, s, e in zip(cached["names"], cached["start"], cached["end"], strict=True)
+            ]
     except (OSError, ValueError, KeyError, EOFError):
         return None
 
@@ -169,11 +208,19 @@ def _phones(root: Path, recording: Recording) -> list[Phone] | None:
 def _write_phones(root: Path, recording: Recording, phones: Sequence[Phone]) -> None:
     names, starts, ends = zip(*phones, strict=True)
     with atomic_path(root / "phones" / f"{recording.id}.npz") as temporary:
-        np.savez(temporary, names=np.array(names), start=np.array(starts), end=np.array(ends), key=np.array(_key(recording)))
+        np.savez(
+            temporary, names=np.array(names), start=np.array(starts), end=np.array(ends), key=np.array(_key(recording))
+        )
 
 
 def _write(
-    root: Path, recording: Recording, waveform: np.ndarray, phones: Sequence[Phone], place: tuple[str, str], fps: float, seed: int
+    root: Path,
+    recording: Recording,
+    waveform: np.ndarray,
+    phones: Sequence[Phone],
+    place: tuple[str, str],
+    fps: float,
+    seed: int,
 ) -> ClipRecord | str:
     """Motion and sound of a clip. Articulating costs a fiftieth of aligning, so it is simply done again."""
     import soundfile
@@ -192,5 +239,12 @@ def _write(
     digest = hashlib.sha256(motion_path.read_bytes())
     digest.update(audio_path.read_bytes())
     return ClipRecord(
-        recording.id, subject, " ".join(recording.text.split()), split, len(motion), len(waveform), style, digest.hexdigest()
+        recording.id,
+        subject,
+        " ".join(recording.text.split()),
+        split,
+        len(motion),
+        len(waveform),
+        style,
+        digest.hexdigest(),
     )

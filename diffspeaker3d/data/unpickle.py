@@ -18,9 +18,17 @@ from diffspeaker3d.errors import InputError
 
 _PLAIN_KINDS = "biufcSU"  # bool, integers, floats, complex, text: no objects, no structures
 _BROKEN = (
-    pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError,
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
     RecursionError,
-)  # fmt: skip
+)
 
 
 def load_pickle(path: str | Path) -> Any:
@@ -58,7 +66,9 @@ class _PlainUnpickler(pickle.Unpickler):
         self._refuse("a persistent object")
 
     def _refuse(self, wanted: str) -> NoReturn:
-        raise InputError(f"{self.path}: this pickle asks for {wanted}, which is not plain data; nothing of it was run, do not trust the file")
+        raise InputError(
+            f"{self.path}: this pickle asks for {wanted}, which is not plain data; nothing of it was run, do not trust the file"
+        )
 
 
 class _Name:
@@ -71,7 +81,9 @@ class _Dtype:
     def __init__(self, code: str, *flags: Any) -> None:
         dtype = np.dtype(code)
         if not isinstance(code, str) or dtype.kind not in _PLAIN_KINDS:
-            raise InputError(f"a pickle asks for an array of dtype {code!r}, which is not plain data; do not trust the file")
+            raise InputError(
+                f"a pickle asks for an array of dtype {code!r}, which is not plain data; do not trust the file"
+            )
         self.value = dtype
 
     def __setstate__(self, state: tuple) -> None:

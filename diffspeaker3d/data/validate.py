@@ -112,7 +112,11 @@ def edge_agreement(topology: Topology, vertices: np.ndarray, reference: np.ndarr
 
 
 def _unit_guess(ratio: float) -> str:
-    for factor, words in ((1000.0, "millimetres for metres"), (100.0, "centimetres for metres"), (10.0, "millimetres for centimetres")):
+    for factor, words in (
+        (1000.0, "millimetres for metres"),
+        (100.0, "centimetres for metres"),
+        (10.0, "millimetres for centimetres"),
+    ):
         if 0.4 < ratio / factor < 2.5:
             return f" ({words}?)"
         if 0.4 < ratio * factor < 2.5:

@@ -37,7 +37,9 @@ def open_vocaset(raw: Path, plan: Plan, extras: Extras, spec: FaceSpec = FLAME) 
         return ProcessedLayout("FaceFormer layout", raw, plan, extras, spec, FPS, "m")
     missing = [name for name in RELEASE if not (raw / name).is_file()]
     if missing:
-        raise InputError(f"{raw}: no VOCASET there: neither vertices_npy/ (FaceFormer layout) nor {', '.join(missing)} (raw release); see data/README.md")
+        raise InputError(
+            f"{raw}: no VOCASET there: neither vertices_npy/ (FaceFormer layout) nor {', '.join(missing)} (raw release); see data/README.md"
+        )
     return RawVocaset(raw, plan, extras, spec)
 
 
@@ -47,7 +49,9 @@ class RawVocaset(Opened):
     def __init__(self, raw: Path, plan: Plan, extras: Extras, spec: FaceSpec) -> None:
         self.vertices = read_npy(raw / "data_verts.npy")
         if self.vertices.ndim != 3 or self.vertices.shape[1:] != (spec.num_vertices, 3):
-            raise InputError(f"{raw}/data_verts.npy: shape {self.vertices.shape}, expected (frames, {spec.num_vertices}, 3); download it again")
+            raise InputError(
+                f"{raw}/data_verts.npy: shape {self.vertices.shape}, expected (frames, {spec.num_vertices}, 3); download it again"
+            )
         self.rows = _dictionary(raw / "subj_seq_to_idx.pkl")
         self.sounds = _dictionary(raw / "raw_audio_fixed.pkl")
         subjects = list(dict.fromkeys(clip.subject for clip in plan.clips))
@@ -63,7 +67,9 @@ class RawVocaset(Opened):
             raise MissingClip("no vertices in the release")
         rows = np.array([frames[number] for number in sorted(frames)], np.int64)
         if rows.min() < 0 or rows.max() >= len(self.vertices):
-            raise InputError(f"refers to row {rows.max()} of {len(self.vertices)} in data_verts.npy, which is cut short; download it again")
+            raise InputError(
+                f"refers to row {rows.max()} of {len(self.vertices)} in data_verts.npy, which is cut short; download it again"
+            )
         return self.vertices[rows]
 
     def sound(self, clip: PlannedClip) -> tuple[np.ndarray, int]:
@@ -78,7 +84,9 @@ class RawVocaset(Opened):
 class ProcessedLayout(Opened):
     """`vertices_npy/<subject>_<sentence>.npy` (T, 3V), `wav/` of the same names, `templates.pkl`, a mesh for the faces."""
 
-    def __init__(self, layout: str, raw: Path, plan: Plan, extras: Extras, spec: FaceSpec, fps: float, unit: str) -> None:
+    def __init__(
+        self, layout: str, raw: Path, plan: Plan, extras: Extras, spec: FaceSpec, fps: float, unit: str
+    ) -> None:
         self.raw = raw
         subjects = list(dict.fromkeys(clip.subject for clip in plan.clips))
         templates = need_templates(load_pickle(raw / "templates.pkl"), subjects, spec, raw / "templates.pkl")

@@ -69,7 +69,11 @@ def ddim_sample(
 
 
 def official_sample(
-    denoise: Denoise, schedule: NoiseSchedule, x_T: Tensor, options: SamplingOptions, noise_source: NoiseSource | None = None
+    denoise: Denoise,
+    schedule: NoiseSchedule,
+    x_T: Tensor,
+    options: SamplingOptions,
+    noise_source: NoiseSource | None = None,
 ) -> Tensor:
     """What the published checkpoints were sampled with: x <- (√ᾱ' + √(1-ᾱ')) x_start, x_t unused.
 

@@ -13,7 +13,9 @@ from diffspeaker3d.errors import InputError
 BLOCK_FRAMES = 64  # frames drawn from one generator; a frame's noise depends on (seed, draw, block) only
 
 
-def initial_noise(shapes: Sequence[tuple[int, int]], seeds: Sequence[int], first_frame: int = 0, draw: int = 0) -> Tensor:
+def initial_noise(
+    shapes: Sequence[tuple[int, int]], seeds: Sequence[int], first_frame: int = 0, draw: int = 0
+) -> Tensor:
     """N(0, 1) noise (B, T_max, D) float32 on the CPU, zero beyond each item's frames.
 
     Row t of an item is the same number for number whatever the batch, the clip's length and the device.
@@ -35,7 +37,9 @@ def initial_noise(shapes: Sequence[tuple[int, int]], seeds: Sequence[int], first
         for block in range(first_frame // BLOCK_FRAMES, -(-stop // BLOCK_FRAMES)):
             rows = torch.randn(BLOCK_FRAMES, dim, generator=_generator(seed, draw, block))
             begin, end = max(block * BLOCK_FRAMES, first_frame), min((block + 1) * BLOCK_FRAMES, stop)
-            noise[item, begin - first_frame : end - first_frame] = rows[begin - block * BLOCK_FRAMES : end - block * BLOCK_FRAMES]
+            noise[item, begin - first_frame : end - first_frame] = rows[
+                begin - block * BLOCK_FRAMES : end - block * BLOCK_FRAMES
+            ]
     return noise
 
 

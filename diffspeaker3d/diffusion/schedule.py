@@ -49,7 +49,9 @@ class NoiseSchedule(nn.Module):
         _check("kind", kind, KINDS)
         _check("prediction_type", prediction_type, PREDICTION_TYPES)
         if zero_terminal_snr and prediction_type == "epsilon":
-            raise InputError("schedule: epsilon says nothing about x_start at zero SNR; use prediction_type=sample or v_prediction")
+            raise InputError(
+                "schedule: epsilon says nothing about x_start at zero SNR; use prediction_type=sample or v_prediction"
+            )
         self.num_timesteps = num_timesteps
         self.prediction_type = prediction_type
         alphas_cumprod = np.cumprod(1.0 - _betas(kind, num_timesteps, beta_start, beta_end))

@@ -12,7 +12,9 @@ from diffspeaker3d.diffusion.ddim import Denoise
 from diffspeaker3d.errors import InputError
 
 
-def windowed(restrict: Callable[[int, int], Denoise], length: int, window: int = 600, hop: int | None = None) -> Denoise:
+def windowed(
+    restrict: Callable[[int, int], Denoise], length: int, window: int = 600, hop: int | None = None
+) -> Denoise:
     """A denoise callable for (B, length, D) whose cost is linear in `length` and whose working memory is one window's.
 
     Each window predicts its own frames; where windows overlap the predictions are averaged under a triangle window

@@ -13,4 +13,15 @@ from diffspeaker3d.evaluation.report import changes, clips_csv, table, write_rep
 from diffspeaker3d.evaluation.run import Evaluation, evaluate
 from diffspeaker3d.evaluation.worst import draw_worst, try_drawing
 
-__all__ = ["Evaluation", "EvaluationOptions", "changes", "clips_csv", "draw_worst", "evaluate", "named_checkpoints", "table", "try_drawing", "write_report"]
+__all__ = [
+    "Evaluation",
+    "EvaluationOptions",
+    "changes",
+    "clips_csv",
+    "draw_worst",
+    "evaluate",
+    "named_checkpoints",
+    "table",
+    "try_drawing",
+    "write_report",
+]

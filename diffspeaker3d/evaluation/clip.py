@@ -29,7 +29,7 @@ from diffspeaker3d.metrics import (
     mean_vertex_error,
     mouth_opening,
     upper_face_dynamics_deviation,
-)  # fmt: skip
+)
 
 MAX_LAG = 5  # frames either way in which the lag is looked for
 BLINK = 0.5  # mean lid weight above which the eyes count as closed
@@ -61,7 +61,9 @@ def aligned(prediction: Animation, truth: Animation) -> tuple[Take, Take]:
         InputError: the two have different frame rates, so that frame by frame they show different moments.
     """
     if not math.isclose(prediction.fps, truth.fps, rel_tol=1e-3):
-        raise InputError(f"the checkpoint moves at {prediction.fps:g} frames per second, the corpus at {truth.fps:g}: prepare the corpus at the checkpoint's rate")
+        raise InputError(
+            f"the checkpoint moves at {prediction.fps:g} frames per second, the corpus at {truth.fps:g}: prepare the corpus at the checkpoint's rate"
+        )
     count = min(len(prediction), len(truth))
     vertices = np.asarray(prediction.vertices[:count])
     if not np.array_equal(prediction.template, truth.template):
@@ -71,7 +73,9 @@ def aligned(prediction: Animation, truth: Animation) -> tuple[Take, Take]:
     return first, second
 
 
-def measure(prediction: Take, recorded: Take, truth: Animation, waveform: np.ndarray, corpus: Corpus, clip: ClipRecord) -> Numbers:
+def measure(
+    prediction: Take, recorded: Take, truth: Animation, waveform: np.ndarray, corpus: Corpus, clip: ClipRecord
+) -> Numbers:
     """All numbers of one prediction of one clip; what the topology or the corpus cannot tell is absent."""
     (p, weights), g, topology = prediction, recorded.vertices, truth.topology
     count = len(p)
@@ -92,7 +96,10 @@ def measure(prediction: Take, recorded: Take, truth: Animation, waveform: np.nda
 
 def _mouth(opening: np.ndarray, wanted: np.ndarray, waveform: np.ndarray, fps: float) -> Numbers:
     """Size and timing of the mouth's openings (T,), predicted and recorded."""
-    values = {"mouth_opening_distance": float(np.abs(opening - wanted).mean()), "beat_alignment": beat_alignment(opening, waveform, SAMPLE_RATE, fps)}
+    values = {
+        "mouth_opening_distance": float(np.abs(opening - wanted).mean()),
+        "beat_alignment": beat_alignment(opening, waveform, SAMPLE_RATE, fps),
+    }
     if opening.std() > STILL * wanted.std():  # a still mouth has no timing, and MTM would call it perfect
         values |= {"mtm_ms": mean_temporal_misalignment(opening, wanted, fps), "lag_frames": lag(opening, wanted)}
     return {name: Measured(value, len(opening)) for name, value in values.items()}
@@ -123,7 +130,9 @@ def measure_samples(samples: Sequence[dict[str, np.ndarray]], recorded: dict[str
     for region in recorded:
         values[f"diversity_{region}"] = diversity([sample[region] for sample in samples])
     if "lips" in recorded:
-        errors = coverage_error([sample["lips"] for sample in samples], recorded["lips"], np.arange(recorded["lips"].shape[1]))
+        errors = coverage_error(
+            [sample["lips"] for sample in samples], recorded["lips"], np.arange(recorded["lips"].shape[1])
+        )
         values |= {"coverage_best": errors.best, "coverage_mean": errors.mean, "coverage_of_mean": errors.of_mean}
     count = len(next(iter(recorded.values()), ()))
     return {name: Measured(value, count) for name, value in values.items()}
@@ -131,7 +140,9 @@ def measure_samples(samples: Sequence[dict[str, np.ndarray]], recorded: dict[str
 
 def measure_spread(recorded: dict[str, np.ndarray]) -> Numbers:
     """How far the recording's own unrelated frames are apart, region by region."""
-    return {f"own_spread_{region}": Measured(own_spread(vertices), len(vertices)) for region, vertices in recorded.items()}
+    return {
+        f"own_spread_{region}": Measured(own_spread(vertices), len(vertices)) for region, vertices in recorded.items()
+    }
 
 
 def region_vertices(take: Take, truth: Animation) -> dict[str, np.ndarray]:

@@ -96,7 +96,9 @@ def mp3(waveform: np.ndarray, kilobits: int) -> np.ndarray:
                 container.mux(packet)
         stream_bytes.seek(0)
         with av.open(stream_bytes, "r", format="mp3") as container:
-            decoded = np.concatenate([frame.to_ndarray().astype(np.float32).reshape(-1) for frame in container.decode(audio=0)])
+            decoded = np.concatenate(
+                [frame.to_ndarray().astype(np.float32).reshape(-1) for frame in container.decode(audio=0)]
+            )
     except av.FFmpegError as error:
         raise InputError(f"conditions: mp3_{kilobits} cannot be made here ({error.strerror})") from error
     return _aligned(decoded, waveform)
@@ -117,7 +119,9 @@ def _aligned(decoded: np.ndarray, waveform: np.ndarray) -> np.ndarray:
 
     padded = np.pad(decoded, (0, max(len(waveform) - len(decoded), 0)))
     scores = correlate(padded, waveform, "full", method="fft")[len(waveform) - 1 :][:MP3_DELAY_SEARCH]
-    shifted = padded[int(np.argmax(scores)) :][: len(waveform)] if len(scores) and waveform.any() else padded[: len(waveform)]
+    shifted = (
+        padded[int(np.argmax(scores)) :][: len(waveform)] if len(scores) and waveform.any() else padded[: len(waveform)]
+    )
     return np.pad(shifted, (0, len(waveform) - len(shifted)))
 
 

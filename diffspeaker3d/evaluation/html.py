@@ -14,7 +14,13 @@ from diffspeaker3d.evaluation.options import BASELINES, MODEL, RECORDED
 from diffspeaker3d.evaluation.worst import Picture
 from diffspeaker3d.topology import METRES_PER_UNIT
 
-GOOD = {"": "", "low": "lower is better", "high": "higher is better", "zero": "best at 0", "recorded": "best near the recording"}
+GOOD = {
+    "": "",
+    "low": "lower is better",
+    "high": "higher is better",
+    "zero": "best at 0",
+    "recorded": "best near the recording",
+}
 STYLE = """
 :root{--ink:#22262d;--soft:#6b7280;--line:#e3e5e9;--tint:#f6f7f9;--mark:#b4432f}
 *{box-sizing:border-box}
@@ -69,14 +75,26 @@ def in_short(numbers: Mapping[str, Any]) -> list[str]:
     model, unit = numbers["models"][MODEL], numbers["unit"]
     lines = []
     if "lve" in model:
-        others = [f"{_length(scores['lve'] ** 0.5, unit)} for {'the baseline ' * (name in BASELINES)}{escape(name)}" for name, scores in numbers["models"].items() if name != MODEL and "lve" in scores]
-        lines.append(f"In a typical frame the worst lip vertex is off by <b>{_length(model['lve'] ** 0.5, unit)}</b> (root of LVE){'; it is ' + ', '.join(others) if others else ''}.")
+        others = [
+            f"{_length(scores['lve'] ** 0.5, unit)} for {'the baseline ' * (name in BASELINES)}{escape(name)}"
+            for name, scores in numbers["models"].items()
+            if name != MODEL and "lve" in scores
+        ]
+        lines.append(
+            f"In a typical frame the worst lip vertex is off by <b>{_length(model['lve'] ** 0.5, unit)}</b> (root of LVE){'; it is ' + ', '.join(others) if others else ''}."
+        )
     if "closure_recall" in model:
-        lines.append(f"<b>{model['closure_recall']:.0%}</b> of the spoken p, b and m show closed lips; {model.get('false_closures', 0):.0%} of open vowel frames show them too.")
+        lines.append(
+            f"<b>{model['closure_recall']:.0%}</b> of the spoken p, b and m show closed lips; {model.get('false_closures', 0):.0%} of open vowel frames show them too."
+        )
     if "seed_share_upper_face" in model and "seed_share_lips" in model:
-        lines.append(f"Between seeds the lips change by {model['seed_share_lips']:.0%} of how much unrelated frames differ, the upper face by {model['seed_share_upper_face']:.0%}.")
+        lines.append(
+            f"Between seeds the lips change by {model['seed_share_lips']:.0%} of how much unrelated frames differ, the upper face by {model['seed_share_upper_face']:.0%}."
+        )
     if "blinks_per_minute" in model:
-        lines.append(f"{model['blinks_per_minute']:.1f} blinks per minute; the recording has {numbers['recorded'].get('blinks_per_minute', 0):.1f}.")
+        lines.append(
+            f"{model['blinks_per_minute']:.1f} blinks per minute; the recording has {numbers['recorded'].get('blinks_per_minute', 0):.1f}."
+        )
     return lines
 
 
@@ -87,7 +105,11 @@ def _facts(numbers: Mapping[str, Any]) -> str:
         "frames per second": f"{numbers['fps']:g}", "seeds": ", ".join(map(str, numbers["seeds"])), "steps": numbers["steps"] or "the checkpoint's own",
         "topology": f"{numbers['topology']} ({numbers['topology_hash'][:8]})", "unit of length": numbers["unit"],
     }  # fmt: skip
-    return '<div class="facts">' + "".join(f"<div><small>{escape(key)}</small><b>{escape(str(value))}</b></div>" for key, value in facts.items()) + "</div>"
+    return (
+        '<div class="facts">'
+        + "".join(f"<div><small>{escape(key)}</small><b>{escape(str(value))}</b></div>" for key, value in facts.items())
+        + "</div>"
+    )
 
 
 def _intervals_note(numbers: Mapping[str, Any]) -> str:
@@ -103,7 +125,16 @@ def _metrics_table(columns: Mapping[str, Mapping[str, float]], numbers: Mapping[
     for metric in METRICS:
         if any(metric.name in column for column in columns.values()):
             best = _best(metric, numbers) if contest else set()
-            cells = [_cell(metric, column.get(metric.name), numbers["intervals"].get(key, {}).get(metric.name), key in best, numbers["unit"]) for key, column in columns.items()]
+            cells = [
+                _cell(
+                    metric,
+                    column.get(metric.name),
+                    numbers["intervals"].get(key, {}).get(metric.name),
+                    key in best,
+                    numbers["unit"],
+                )
+                for key, column in columns.items()
+            ]
             unit = " · ".join(filter(None, (escape(_scale(metric, numbers["unit"])[1]), GOOD[metric.good])))
             rows.append([f"<td>{escape(metric.title)}<small>{unit}</small></td>", *cells])
     return _table(["", *map(escape, columns)], rows)
@@ -123,8 +154,12 @@ def _cell(metric: Metric, value: float | None, width: float | None, best: bool, 
     if value is None:
         return "<td></td>"
     factor, shown_unit = _scale(metric, unit)
-    text = _number(value * factor, shown_unit) + ("" if width is None else f" <span class=soft>± {_number(width * factor, shown_unit, 2)}</span>")
-    root = f"<small>√ {_length(math.sqrt(value), unit)}</small>" if metric.region == "lips" and metric.unit == "u²" else ""
+    text = _number(value * factor, shown_unit) + (
+        "" if width is None else f" <span class=soft>± {_number(width * factor, shown_unit, 2)}</span>"
+    )
+    root = (
+        f"<small>√ {_length(math.sqrt(value), unit)}</small>" if metric.region == "lips" and metric.unit == "u²" else ""
+    )
     return f"<td{' class=best' if best else ''}>{text}{root}</td>"
 
 
@@ -149,7 +184,9 @@ def _number(value: float, unit: str, digits: int = 3) -> str:
 
 
 def _section(title: str, note: str, columns: Mapping[str, Mapping[str, float]], numbers: Mapping[str, Any]) -> str:
-    return f"<h2>{title}</h2><p class=soft>{note}</p>{_metrics_table(columns, numbers, contest=False)}" if columns else ""
+    return (
+        f"<h2>{title}</h2><p class=soft>{note}</p>{_metrics_table(columns, numbers, contest=False)}" if columns else ""
+    )
 
 
 def _conditions(numbers: Mapping[str, Any]) -> str:
@@ -157,15 +194,37 @@ def _conditions(numbers: Mapping[str, Any]) -> str:
         return ""
     clean = numbers["models"][MODEL]
     shown = [name for name in ("lve", "mve", "mouth_opening_distance", "mtm_ms", "closure_recall") if name in clean]
-    rows = [[f"<td>{escape(who)}</td>", "<td></td>", *(_cell(BY_NAME[name], numbers["models"][key].get(name), None, False, numbers["unit"]) for name in shown)] for key, who in _cleans(numbers)]
+    rows = [
+        [
+            f"<td>{escape(who)}</td>",
+            "<td></td>",
+            *(_cell(BY_NAME[name], numbers["models"][key].get(name), None, False, numbers["unit"]) for name in shown),
+        ]
+        for key, who in _cleans(numbers)
+    ]
     for condition, found in every_condition(numbers):
         key = "lve_change" if "lve_change" in found else "mve_change"
         width = found.get(f"{key}_interval")
-        change = f"{found[key]:+.1%}" + (f" <span class=soft>± {width:.1%}</span>" if width is not None else "") if key in found else ""
-        rows.append([f"<td>{escape(condition)}</td>", f"<td><b>{change}</b></td>", *(_cell(BY_NAME[name], found.get(name), None, False, numbers["unit"]) for name in shown)])
-    units = [f"{escape(BY_NAME[name].title)}<br><small>{escape(_scale(BY_NAME[name], numbers['unit'])[1])}</small>" for name in shown]
+        change = (
+            f"{found[key]:+.1%}" + (f" <span class=soft>± {width:.1%}</span>" if width is not None else "")
+            if key in found
+            else ""
+        )
+        rows.append(
+            [
+                f"<td>{escape(condition)}</td>",
+                f"<td><b>{change}</b></td>",
+                *(_cell(BY_NAME[name], found.get(name), None, False, numbers["unit"]) for name in shown),
+            ]
+        )
+    units = [
+        f"{escape(BY_NAME[name].title)}<br><small>{escape(_scale(BY_NAME[name], numbers['unit'])[1])}</small>"
+        for name in shown
+    ]
     note = "The same clips, the sound changed: babble is a crowd of six other voices so many decibels below the speech; telephone keeps 300 to 3400 Hz; mp3 goes through an encoder and back; gain is in decibels and clips at full scale."
-    return f"<h2>Worse sound</h2><p class=soft>{note}</p>" + _table(["condition", "change of the lip error" if "lve" in clean else "change of the error", *units], rows)
+    return f"<h2>Worse sound</h2><p class=soft>{note}</p>" + _table(
+        ["condition", "change of the lip error" if "lve" in clean else "change of the error", *units], rows
+    )
 
 
 def every_condition(numbers: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]:
@@ -186,7 +245,9 @@ def _controls(numbers: Mapping[str, Any]) -> str:
         return ""
     bars = []
     for name, value in sorted(numbers["controls"].items(), key=lambda item: -item[1]):
-        bars.append(f'<div><span>{escape(name)}</span><b>{value:.2f}</b><i{" class=less" if value < 0 else ""} style="width:{abs(value) * 11:.2f}rem"></i></div>')
+        bars.append(
+            f'<div><span>{escape(name)}</span><b>{value:.2f}</b><i{" class=less" if value < 0 else ""} style="width:{abs(value) * 11:.2f}rem"></i></div>'
+        )
     note = "Correlation of predicted and recorded weights over all frames, for controls that move in the recording. Red is negative."
     return f"<h2>Control by control</h2><p class=soft>{note}</p><div class=bars>{''.join(bars)}</div>"
 
@@ -197,13 +258,17 @@ def _worst(pictures: Sequence[Picture], numbers: Mapping[str, Any]) -> str:
     shown = []
     for number, picture in enumerate(pictures, 1):
         case = picture.worst
-        size = f"√LVE {_length(math.sqrt(case.error), numbers['unit'])}" if "lve" in numbers["models"][MODEL] else f"MVE {_length(case.error, numbers['unit'])}"
+        size = (
+            f"√LVE {_length(math.sqrt(case.error), numbers['unit'])}"
+            if "lve" in numbers["models"][MODEL]
+            else f"MVE {_length(case.error, numbers['unit'])}"
+        )
         times = ", ".join(f"{t:.2f} s" for t in picture.seconds)
         part = f" The video begins at {picture.start:.2f} s." if picture.start else ""
         caption = f"<h3>{number}. {escape(case.clip)}</h3><p class=soft>{size}, seed {case.seed}, style {escape(case.style_name)}. “{escape(picture.sentence)}”{part}</p>"
         shown.append(
             f'<figure>{caption}<video controls playsinline preload=metadata src="{_data(picture.video, "video/mp4")}"></video>'
-            f'<p class=soft>The worst moment of each part of the clip: {times}.</p>'
+            f"<p class=soft>The worst moment of each part of the clip: {times}.</p>"
             f'<img alt="recording, prediction and distance of {escape(case.clip)}" src="{_data(picture.still, "image/png")}"></figure>'
         )
     note = "Recording, prediction, and the distance between them in colour, every vertex with its own; the scale, in millimetres where the unit is known, ends at the clip's largest lip error."
@@ -222,14 +287,25 @@ def _glossary(numbers: Mapping[str, Any]) -> str:
         if metric.name in seen:
             region = numbers["regions"].get(metric.region, "")
             where = f"<small>on {escape(region)}</small>" if region else ""
-            rows.append([f"<td>{escape(metric.title)}<small>{escape(metric.name)}</small></td>", f'<td class="text">{escape(metric.meaning)}{where}</td>', f'<td class="text">{escape(unit_of(metric, numbers["unit"]))}</td>'])
+            rows.append(
+                [
+                    f"<td>{escape(metric.title)}<small>{escape(metric.name)}</small></td>",
+                    f'<td class="text">{escape(metric.meaning)}{where}</td>',
+                    f'<td class="text">{escape(unit_of(metric, numbers["unit"]))}</td>',
+                ]
+            )
     return f"<h2>What the numbers mean</h2><p class=soft>Names and units are those of metrics.json; the tables above show lengths in millimetres where the unit is known.</p><div class=words>{_table(['number', 'meaning', 'unit'], rows)}</div>"
 
 
 def _provenance(numbers: Mapping[str, Any]) -> str:
     regions = "".join(f"<p class=soft>{escape(name)}: {escape(text)}</p>" for name, text in numbers["regions"].items())
-    made = {"Checkpoint": numbers.get("checkpoint", {})} | {f"Checkpoint of {name}": other.get("checkpoint", {}) for name, other in numbers["against"].items()}
-    lines = "".join(f"<p class=soft style='overflow-wrap:anywhere'>{escape(what)}: {escape(_said(facts)) or 'not named'}</p>" for what, facts in made.items())
+    made = {"Checkpoint": numbers.get("checkpoint", {})} | {
+        f"Checkpoint of {name}": other.get("checkpoint", {}) for name, other in numbers["against"].items()
+    }
+    lines = "".join(
+        f"<p class=soft style='overflow-wrap:anywhere'>{escape(what)}: {escape(_said(facts)) or 'not named'}</p>"
+        for what, facts in made.items()
+    )
     return f"<h2>Where this comes from</h2>{regions}{lines}"
 
 
@@ -245,4 +321,6 @@ def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _length(value: float, unit: str) -> str:
     """A length to read: millimetres where the unit is known."""
-    return f"{value * METRES_PER_UNIT[unit] * 1000:.2f} mm" if unit in METRES_PER_UNIT else f"{value:.3g} {escape(unit)}"
+    return (
+        f"{value * METRES_PER_UNIT[unit] * 1000:.2f} mm" if unit in METRES_PER_UNIT else f"{value:.3g} {escape(unit)}"
+    )

@@ -17,15 +17,15 @@ MODEL, RECORDED = "model", "recorded"  # columns of every table: the checkpoint 
 @dataclass(frozen=True)
 class EvaluationOptions:
     """Attributes:
-        split: which clips.
-        limit: at most so many clips, drawn evenly; None is all.
-        seeds: one whole evaluation each; two or more give confidence intervals, diversity and coverage error.
-        styles: for speakers that training has not seen: `all` tries every training style in turn, as the papers do,
-            `own` takes the corpus' own style vector (the mean of all). Speakers with a style of their own keep it.
-        steps: DDIM steps; None is the checkpoint's own.
-        baselines: names of BASELINES to score beside the model.
-        conditions: changes of the sound to try besides `clean`; see `conditions.py`.
-        worst: how many of the worst clips to keep for pictures.
+    split: which clips.
+    limit: at most so many clips, drawn evenly; None is all.
+    seeds: one whole evaluation each; two or more give confidence intervals, diversity and coverage error.
+    styles: for speakers that training has not seen: `all` tries every training style in turn, as the papers do,
+        `own` takes the corpus' own style vector (the mean of all). Speakers with a style of their own keep it.
+    steps: DDIM steps; None is the checkpoint's own.
+    baselines: names of BASELINES to score beside the model.
+    conditions: changes of the sound to try besides `clean`; see `conditions.py`.
+    worst: how many of the worst clips to keep for pictures.
     """
 
     split: str = "test"
@@ -38,7 +38,11 @@ class EvaluationOptions:
     worst: int = 3
 
     def __post_init__(self) -> None:
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not all(isinstance(seed, int) for seed in self.seeds):
+        if (
+            not self.seeds
+            or len(set(self.seeds)) < len(self.seeds)
+            or not all(isinstance(seed, int) for seed in self.seeds)
+        ):
             raise InputError(f"seeds={list(self.seeds)}: give one or more different whole numbers")
         if self.styles not in STYLES:
             raise InputError(f"styles={self.styles}: unknown; known: {', '.join(STYLES)}")
@@ -69,7 +73,9 @@ def named_checkpoints(value: Any) -> dict[str, str]:
         raise InputError(f"against={value}: give every checkpoint a name, as against={{faceformer:DIR}}")
     taken = (MODEL, RECORDED, *BASELINES)
     if clashes := [str(name) for name in value if name in taken]:
-        raise InputError(f"against: the name {', '.join(clashes)} belongs to another column of the table; choose another")
+        raise InputError(
+            f"against: the name {', '.join(clashes)} belongs to another column of the table; choose another"
+        )
     if empty := [str(name) for name, checkpoint in value.items() if checkpoint is None]:
         raise InputError(f"against: {', '.join(empty)} has no checkpoint; write against={{{empty[0]}:DIR}}")
     return {str(name): str(checkpoint) for name, checkpoint in value.items()}

@@ -65,7 +65,10 @@ def baseline(name: str, corpus: Corpus) -> Predict:
     def examples() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for clip in tqdm(chosen, desc=f"fit {name}", disable=None):
             motion = np.array(corpus.load_motion(clip), np.float32) - _origin(corpus, clip)
-            yield _mel_frames(encoder, load_audio(corpus.audio_path(clip)), len(motion), corpus.fps), motion.astype(np.float32)
+            yield (
+                _mel_frames(encoder, load_audio(corpus.audio_path(clip)), len(motion), corpus.fps),
+                motion.astype(np.float32),
+            )
 
     fitted = FITTED[name](examples())
 

@@ -16,7 +16,20 @@ from diffspeaker3d.evaluation.options import RECORDED
 from diffspeaker3d.evaluation.worst import Picture
 from diffspeaker3d.files import atomic_path
 
-COLUMNS = ("model", "condition", "clip", "subject", "style", "seed", "num_frames", *(name for name in PER_CLIP if not name.startswith(("coverage", "diversity", "own_spread")) and name != "lve_by_clip"))
+COLUMNS = (
+    "model",
+    "condition",
+    "clip",
+    "subject",
+    "style",
+    "seed",
+    "num_frames",
+    *(
+        name
+        for name in PER_CLIP
+        if not name.startswith(("coverage", "diversity", "own_spread")) and name != "lve_by_clip"
+    ),
+)
 
 
 @contextmanager
@@ -25,7 +38,9 @@ def clips_csv(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        yield lambda row: writer.writerow({key: "" if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()})
+        yield lambda row: writer.writerow(
+            {key: "" if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+        )
 
 
 def write_report(folder: Path, numbers: Mapping[str, Any], pictures: Sequence[Picture]) -> None:
@@ -56,7 +71,9 @@ def changes(numbers: Mapping[str, Any]) -> Iterator[str]:
         for key in ("lve_change", "mve_change"):
             if key in found:
                 width = found.get(f"{key}_interval")
-                yield f"{name}: {BY_NAME[key.removesuffix('_change')].name} {found[key]:+.1%}" + (f" ± {width:.1%}" if width is not None else "")
+                yield f"{name}: {BY_NAME[key.removesuffix('_change')].name} {found[key]:+.1%}" + (
+                    f" ± {width:.1%}" if width is not None else ""
+                )
 
 
 def cell(value: float | None, width: float | None = None) -> str:

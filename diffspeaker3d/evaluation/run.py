@@ -32,7 +32,10 @@ from diffspeaker3d.evaluation.predictors import Animator, Predict, Style
 from diffspeaker3d.evaluation.tally import Correlations, Crowd, Means, over_repeats, seed_shares
 from diffspeaker3d.metrics import MotionFeatures, describe_region
 
-CROWD_CLIPS, CLIP_FRAMES = 60, 300  # recordings that the features of the Fréchet distance are fitted on, first frames of each
+CROWD_CLIPS, CLIP_FRAMES = (
+    60,
+    300,
+)  # recordings that the features of the Fréchet distance are fitted on, first frames of each
 CROWD_FRAMES = 10_000  # frames whose features are kept
 CROWD_VERTICES = 100  # of lips and upper face, where motion is vertices
 COMPONENTS = 16
@@ -54,8 +57,8 @@ class WorstClip:
 @dataclass
 class Evaluation:
     """Attributes:
-        numbers: what metrics.json holds; see `evaluate`.
-        worst: worst first.
+    numbers: what metrics.json holds; see `evaluate`.
+    worst: worst first.
     """
 
     numbers: dict[str, Any]
@@ -81,14 +84,26 @@ class Evaluator:
         styled: predictors that take a style, and so all of them for speakers nobody has seen.
     """
 
-    def __init__(self, corpus: Corpus, options: EvaluationOptions, on_row: Callable[[Row], None], styled: Sequence[str] = (MODEL,)) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        options: EvaluationOptions,
+        on_row: Callable[[Row], None],
+        styled: Sequence[str] = (MODEL,),
+    ) -> None:
         self.corpus, self.options, self.on_row, self.styled = corpus, options, on_row, styled
         self.clips = _choose(corpus, options)
         self.features = _features(corpus, self.clips)
-        self.recorded, self.groups, self.styles = Means(), defaultdict[str, Means](Means), defaultdict[str, Means](Means)
+        self.recorded, self.groups, self.styles = (
+            Means(),
+            defaultdict[str, Means](Means),
+            defaultdict[str, Means](Means),
+        )
         self.worst: list[WorstClip] = []
 
-    def score(self, name: str, predict: Predict, seeds: Sequence[int], condition: str = CLEAN) -> tuple[list[Repeat], Means]:
+    def score(
+        self, name: str, predict: Predict, seeds: Sequence[int], condition: str = CLEAN
+    ) -> tuple[list[Repeat], Means]:
         """One Repeat per seed, and what all seeds say together."""
         stride = -(-sum(clip.num_frames * len(self._styles(clip, name)) for clip in self.clips) // CROWD_FRAMES)
         repeats, together = [Repeat(Crowd(self.features, stride)) for _ in seeds], Means()
@@ -109,7 +124,10 @@ class Evaluator:
                     together.add(measure_samples(samples, region_vertices(target, truth)))
             if name == MODEL and condition == CLEAN:
                 alone = measure(target, target, truth, waveform, self.corpus, clip)
-                self.recorded.add({key: value for key, value in alone.items() if key in ALONE} | measure_spread(region_vertices(target, truth)))
+                self.recorded.add(
+                    {key: value for key, value in alone.items() if key in ALONE}
+                    | measure_spread(region_vertices(target, truth))
+                )
         return repeats, together
 
     def _styles(self, clip: ClipRecord, name: str) -> list[tuple[Style, str]]:
@@ -121,9 +139,30 @@ class Evaluator:
             return list(enumerate(names))
         return [(clip.style, "own")]
 
-    def _note(self, name: str, condition: str, clip: ClipRecord, style: Style, style_name: str, seed: int, count: int, numbers: Numbers) -> None:
+    def _note(
+        self,
+        name: str,
+        condition: str,
+        clip: ClipRecord,
+        style: Style,
+        style_name: str,
+        seed: int,
+        count: int,
+        numbers: Numbers,
+    ) -> None:
         """Hand on a row; for the model also gather it by group and style, and remember the worst clips."""
-        self.on_row({"model": name, "condition": condition, "clip": clip.id, "subject": clip.subject, "style": style_name, "seed": seed, "num_frames": count} | {k: v.value for k, v in numbers.items()})
+        self.on_row(
+            {
+                "model": name,
+                "condition": condition,
+                "clip": clip.id,
+                "subject": clip.subject,
+                "style": style_name,
+                "seed": seed,
+                "num_frames": count,
+            }
+            | {k: v.value for k, v in numbers.items()}
+        )
         if name != MODEL or condition != CLEAN:
             return
         self.groups[_group(clip, self.corpus)].add(numbers)
@@ -136,7 +175,10 @@ class Evaluator:
 
 
 def evaluate(
-    animator: Animator, corpus: Corpus, options: EvaluationOptions | None = None, on_row: Callable[[Row], None] = lambda row: None,
+    animator: Animator,
+    corpus: Corpus,
+    options: EvaluationOptions | None = None,
+    on_row: Callable[[Row], None] = lambda row: None,
     against: Mapping[str, Animator] | None = None,
 ) -> Evaluation:
     """Score a model, other models and baselines on one split, streaming: memory does not grow with the number of clips.
@@ -166,10 +208,15 @@ def evaluate(
     evaluator = Evaluator(corpus, options, on_row, tuple(models))
     scores = {name: _scores(evaluator, name, predictors.model(one, options.steps)) for name, one in models.items()}
     numbers = _about(corpus, evaluator.clips, options)
-    numbers |= {"models": {name: found.means for name, found in scores.items()}, "intervals": {name: found.widths for name, found in scores.items()}}
+    numbers |= {
+        "models": {name: found.means for name, found in scores.items()},
+        "intervals": {name: found.widths for name, found in scores.items()},
+    }
     ours = scores.pop(MODEL)
     numbers |= {"recorded": evaluator.recorded.summary(), "controls": ours.controls, "conditions": ours.conditions}
-    numbers["against"] = {name: {"controls": found.controls, "conditions": found.conditions} for name, found in scores.items()}
+    numbers["against"] = {
+        name: {"controls": found.controls, "conditions": found.conditions} for name, found in scores.items()
+    }
     for kind, parts in (("groups", evaluator.groups), ("styles", evaluator.styles)):
         numbers[kind] = {key: part.summary() for key, part in sorted(parts.items())} if len(parts) > 1 else {}
     for name in options.baselines:
@@ -207,7 +254,11 @@ def _compared(changed: Sequence[dict[str, float]], clean: Sequence[dict[str, flo
     """Means under a changed sound, and the relative change of the error, seed by seed, with its interval."""
     means, _ = over_repeats(changed)
     error = "lve" if "lve" in means else "mve"
-    ratios = [{f"{error}_change": after[error] / before[error] - 1} for after, before in zip(changed, clean, strict=True) if before[error] > 0]
+    ratios = [
+        {f"{error}_change": after[error] / before[error] - 1}
+        for after, before in zip(changed, clean, strict=True)
+        if before[error] > 0
+    ]
     change, widths = over_repeats(ratios)
     return means | change | {f"{name}_interval": width for name, width in widths.items()}
 
@@ -226,7 +277,9 @@ def _about(corpus: Corpus, clips: Sequence[ClipRecord], options: EvaluationOptio
 def _choose(corpus: Corpus, options: EvaluationOptions) -> list[ClipRecord]:
     clips = corpus.split(options.split)
     if not clips:
-        raise InputError(f"{corpus.root}: no clips in split {options.split}; known: {', '.join(sorted({c.split for c in corpus.clips}))}")
+        raise InputError(
+            f"{corpus.root}: no clips in split {options.split}; known: {', '.join(sorted({c.split for c in corpus.clips}))}"
+        )
     if options.limit and options.limit < len(clips):
         clips = [clips[i] for i in np.linspace(0, len(clips) - 1, options.limit).round().astype(int)]
     return clips
@@ -235,7 +288,9 @@ def _choose(corpus: Corpus, options: EvaluationOptions) -> list[ClipRecord]:
 def _count(repeat: Repeat, numbers: Numbers, take: Take, target: Take, truth: Animation) -> None:
     repeat.means.add(numbers)
     repeat.correlations.add(take, target)
-    if truth.weights is None or take.weights is not None:  # a model of vertices beside recorded weights has no common motion
+    if (
+        truth.weights is None or take.weights is not None
+    ):  # a model of vertices beside recorded weights has no common motion
         repeat.crowd.add(_crowd_motion(take, truth), _crowd_motion(target, truth))
 
 
@@ -245,7 +300,9 @@ def _features(corpus: Corpus, clips: Sequence[ClipRecord]) -> MotionFeatures | N
     if sum(min(clip.num_frames, CLIP_FRAMES) for clip in chosen) <= 4 * COMPONENTS:
         return None
     truths = (predictors.recorded(corpus, clip) for clip in chosen)
-    return MotionFeatures.fit((_crowd_motion(aligned(truth, truth)[1], truth)[:CLIP_FRAMES] for truth in truths), COMPONENTS)
+    return MotionFeatures.fit(
+        (_crowd_motion(aligned(truth, truth)[1], truth)[:CLIP_FRAMES] for truth in truths), COMPONENTS
+    )
 
 
 def _crowd_motion(take: Take, truth: Animation) -> np.ndarray:
@@ -253,7 +310,9 @@ def _crowd_motion(take: Take, truth: Animation) -> np.ndarray:
     if take.weights is not None and truth.weights is not None:
         return take.weights
     regions = truth.topology.regions
-    face = np.unique(np.concatenate([regions[name] for name in REGIONS if name in regions] or [np.arange(len(truth.template))]))
+    face = np.unique(
+        np.concatenate([regions[name] for name in REGIONS if name in regions] or [np.arange(len(truth.template))])
+    )
     face = face[:: -(-len(face) // CROWD_VERTICES)]
     return (take.vertices[:, face] - truth.template[face]).reshape(len(take.vertices), -1)
 

@@ -13,7 +13,10 @@ from diffspeaker3d.evaluation.glossary import BY_NAME
 from diffspeaker3d.metrics import MotionFeatures, confidence_interval, frechet_distance
 
 LEAST_MOTION = 0.01  # controls that move less than this are left out of correlations
-MOUTH = set(CONTROL_NAMES[CONTROL_NAMES.index("jawForward") : CONTROL_NAMES.index("mouthUpperUpRight") + 1]) | {"tongueOut", "tongueUp"}
+MOUTH = set(CONTROL_NAMES[CONTROL_NAMES.index("jawForward") : CONTROL_NAMES.index("mouthUpperUpRight") + 1]) | {
+    "tongueOut",
+    "tongueUp",
+}
 
 
 class Means:
@@ -63,7 +66,11 @@ class Correlations:
         spread_p, spread_g = np.sqrt(np.maximum(pp - p**2, 0)), np.sqrt(np.maximum(gg - g**2, 0))
         moves = spread_p > 1e-6
         values = np.where(moves, (pg - p * g) / np.where(moves, spread_p * np.maximum(spread_g, 1e-12), 1), 0.0)
-        return {name: float(np.clip(value, -1, 1)) for name, value, spread in zip(CONTROL_NAMES, values, spread_g, strict=True) if spread > LEAST_MOTION}
+        return {
+            name: float(np.clip(value, -1, 1))
+            for name, value, spread in zip(CONTROL_NAMES, values, spread_g, strict=True)
+            if spread > LEAST_MOTION
+        }
 
     def summary(self) -> dict[str, float]:
         controls = self.by_control()
@@ -96,13 +103,21 @@ class Crowd:
     def summary(self) -> dict[str, float]:
         if sum(map(len, self._predicted)) < 2:
             return {}
-        return {"frechet": frechet_distance(*(np.concatenate(side).astype(np.float64) for side in (self._predicted, self._recorded)))}
+        return {
+            "frechet": frechet_distance(
+                *(np.concatenate(side).astype(np.float64) for side in (self._predicted, self._recorded))
+            )
+        }
 
 
 def seed_shares(together: Mapping[str, float], recorded: Mapping[str, float]) -> dict[str, float]:
     """Diversity of the seeds over the recording's own spread, region by region; absent where nothing moves."""
     regions = [name.removeprefix("diversity_") for name in together if name.startswith("diversity_")]
-    return {f"seed_share_{region}": together[f"diversity_{region}"] / recorded[f"own_spread_{region}"] for region in regions if recorded.get(f"own_spread_{region}", 0.0) > 0}
+    return {
+        f"seed_share_{region}": together[f"diversity_{region}"] / recorded[f"own_spread_{region}"]
+        for region in regions
+        if recorded.get(f"own_spread_{region}", 0.0) > 0
+    }
 
 
 def over_repeats(summaries: Sequence[Mapping[str, float]]) -> tuple[dict[str, float], dict[str, float]]:

@@ -30,13 +30,13 @@ LABELS = ("recording", "prediction")
 @dataclass(frozen=True)
 class Picture:
     """Attributes:
-        worst: whose it is.
-        still: the PNG, one row per moment.
-        seconds: when each row is.
-        video: the mp4.
-        start: when the video begins, seconds.
-        scale: distance that gets the last colour, in millimetres where the unit is known.
-        sentence: what is said.
+    worst: whose it is.
+    still: the PNG, one row per moment.
+    seconds: when each row is.
+    video: the mp4.
+    start: when the video begins, seconds.
+    scale: distance that gets the last colour, in millimetres where the unit is known.
+    sentence: what is said.
     """
 
     worst: WorstClip
@@ -60,7 +60,14 @@ def try_drawing(renderer: str = "auto") -> None:
         render_animation(triangle, Path(folder) / "try.mp4", RenderOptions(size=(16, 16), renderer=renderer))
 
 
-def draw_worst(animator: Animator, corpus: Corpus, worst: Sequence[WorstClip], folder: Path, steps: int | None, renderer: str = "auto") -> list[Picture]:
+def draw_worst(
+    animator: Animator,
+    corpus: Corpus,
+    worst: Sequence[WorstClip],
+    folder: Path,
+    steps: int | None,
+    renderer: str = "auto",
+) -> list[Picture]:
     """Predict the worst clips once more and write `worst-1.mp4`, `worst-1.png`, ... into a folder.
 
     Raises:
@@ -75,7 +82,10 @@ def draw_worst(animator: Animator, corpus: Corpus, worst: Sequence[WorstClip], f
         take, target = aligned(predict(clip, waveform, case.style, case.seed), truth)
         region = truth.topology.regions.get("lips", np.arange(truth.topology.num_vertices))
         distance = np.linalg.norm(take.vertices[:, region] - target.vertices[:, region], axis=-1).max(1)
-        moments, part = worst_moments(distance), around(int(np.argmax(distance)), len(distance), round(SECONDS * truth.fps))
+        moments, part = (
+            worst_moments(distance),
+            around(int(np.argmax(distance)), len(distance), round(SECONDS * truth.fps)),
+        )
         scale = round_up(float(distance.max()) * METRES_PER_UNIT.get(truth.topology.unit, 0.001) * 1000)
         options = RenderOptions(size=(SIZE, SIZE), renderer=renderer, error_scale=scale)
         still, video = folder / f"worst-{number}.png", folder / f"worst-{number}.mp4"
@@ -108,11 +118,15 @@ def round_up(value: float) -> float:
     return float(next(step * power for step in STEPS if step * power >= value * (1 - 1e-9)))
 
 
-def _pair(target: Take, take: Take, frames: np.ndarray, truth: Animation, waveform: np.ndarray | None = None) -> tuple[Animation, Animation]:
+def _pair(
+    target: Take, take: Take, frames: np.ndarray, truth: Animation, waveform: np.ndarray | None = None
+) -> tuple[Animation, Animation]:
     """Some frames of recording and prediction, as animations; with the sound of the first to the last of them."""
     sound: dict[str, Any] = {}
     if waveform is not None:
         start, stop = (round(frame / truth.fps * SAMPLE_RATE) for frame in (frames[0], frames[-1] + 1))
         sound = {"waveform": waveform[start:stop], "sample_rate": SAMPLE_RATE}
-    first, second = (Animation(one.vertices[frames], truth.fps, truth.topology, truth.template, **sound) for one in (target, take))
+    first, second = (
+        Animation(one.vertices[frames], truth.fps, truth.topology, truth.template, **sound) for one in (target, take)
+    )
     return first, second

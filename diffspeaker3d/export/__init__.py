@@ -118,4 +118,6 @@ def check_frames(path: Path, expected: Animation, found: Any, tolerance: float) 
     for t in np.unique(np.linspace(0, len(expected) - 1, 5).round().astype(int)):
         deviation = float(np.abs(found(int(t)) - np.asarray(expected.vertices[int(t)])).max())
         if not deviation <= tolerance:
-            raise InputError(f"{path}: frame {t} reads back {deviation:.3g} {expected.topology.unit} off; write it again, and report this")
+            raise InputError(
+                f"{path}: frame {t} reads back {deviation:.3g} {expected.topology.unit} off; write it again, and report this"
+            )

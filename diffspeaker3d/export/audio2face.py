@@ -31,5 +31,9 @@ def verify(animation: Animation, path: Path) -> None:
     document = json.loads(path.read_text())
     weights = np.array(document["weightMat"])
     curves = arkit_curves(animation)
-    if document["facsNames"] != list(ARKIT_NAMES) or weights.shape != curves.shape or not np.allclose(weights, curves, atol=1e-6):
+    if (
+        document["facsNames"] != list(ARKIT_NAMES)
+        or weights.shape != curves.shape
+        or not np.allclose(weights, curves, atol=1e-6)
+    ):
         raise InputError(f"{path}: the curves read back differently; write it again, and report this")

@@ -67,7 +67,9 @@ def run_blender(program: list[str], arguments: list[str | Path | float]) -> None
         raise InputError(f"{program[0]}: Blender did not run ({error}); check {VARIABLE}") from error
     if done.returncode != 0:
         lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()] or ["no message"]
-        raise InputError(f"{program[0]}: Blender failed: {lines[-1][:300]}; check its version (4.2 or newer) and {VARIABLE}")
+        raise InputError(
+            f"{program[0]}: Blender failed: {lines[-1][:300]}; check its version (4.2 or newer) and {VARIABLE}"
+        )
 
 
 def verify(animation: Animation, path: Path) -> None:

@@ -32,9 +32,12 @@ def main(verb: str, source: str, target: str, fps: float, *frames: int) -> None:
     else:
         # With the last three at their defaults the animation of the shapes is lost without a word.
         bpy.ops.export_scene.fbx(
-            filepath=target, bake_anim=True, bake_anim_simplify_factor=0, bake_anim_use_nla_strips=False,
+            filepath=target,
+            bake_anim=True,
+            bake_anim_simplify_factor=0,
+            bake_anim_use_nla_strips=False,
             bake_anim_use_all_actions=False,
-        )  # fmt: skip
+        )
 
 
 def load(source: Path) -> "bpy.types.Object":

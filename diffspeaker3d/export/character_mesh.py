@@ -29,7 +29,9 @@ def character_topology(character: Character) -> Topology:
     """
     document, data = unpack(character.path)
     if any(extension in document.get("extensionsUsed", []) for extension in COMPRESSED):
-        raise InputError(f"{character.path}: its geometry is compressed, so only .glb can be written from it; export it without compression")
+        raise InputError(
+            f"{character.path}: its geometry is compressed, so only .glb can be written from it; export it without compression"
+        )
     positions: list[np.ndarray] = []
     faces: list[np.ndarray] = []
     shapes: list[tuple[int, int, np.ndarray]] = []
@@ -40,15 +42,25 @@ def character_topology(character: Character) -> Topology:
             if primitive.get("mode", TRIANGLES) != TRIANGLES:
                 continue
             rest = read_accessor(document, data, primitive["attributes"]["POSITION"]) @ matrix[:3, :3].T + matrix[:3, 3]
-            corners = read_accessor(document, data, primitive["indices"]) if "indices" in primitive else np.arange(len(rest))
+            corners = (
+                read_accessor(document, data, primitive["indices"]) if "indices" in primitive else np.arange(len(rest))
+            )
             positions.append(rest)
             faces.append(corners.astype(np.int64).reshape(-1, 3) + count)
             for name, target in zip(names, primitive.get("targets", []), strict=False):
                 if name is not None and "POSITION" in target:
-                    shapes.append((character.names.index(name), count, read_accessor(document, data, target["POSITION"]) @ matrix[:3, :3].T))
+                    shapes.append(
+                        (
+                            character.names.index(name),
+                            count,
+                            read_accessor(document, data, target["POSITION"]) @ matrix[:3, :3].T,
+                        )
+                    )
             count += len(rest)
             if count > LARGEST:
-                raise InputError(f"{character.path}: more than {LARGEST} vertices; write .glb from it, or reduce the mesh")
+                raise InputError(
+                    f"{character.path}: more than {LARGEST} vertices; write .glb from it, or reduce the mesh"
+                )
     if not faces:
         raise InputError(f"{character.path}: no triangles in its scene; export it again")
     deltas = np.zeros((len(character.names), count, 3), np.float32)
@@ -56,9 +68,12 @@ def character_topology(character: Character) -> Topology:
         deltas[index, start : start + len(delta)] = delta
     template = np.concatenate(positions).astype(np.float32)
     return Topology(
-        character.path.stem, np.concatenate(faces).astype(np.int32), count, templates={"rest": template},
+        character.path.stem,
+        np.concatenate(faces).astype(np.int32),
+        count,
+        templates={"rest": template},
         blendshapes=Blendshapes(character.names, deltas),
-    )  # fmt: skip
+    )
 
 
 def _placed_meshes(document: dict[str, Any]) -> Iterator[tuple[int, np.ndarray]]:

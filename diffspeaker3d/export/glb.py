@@ -69,10 +69,14 @@ def _primitive(animation: Animation, morphs: Morphs, buffer: BufferBuilder) -> d
     normals, deltas = normal_deltas(animation, morphs)
     count = topology.num_vertices
     attributes = {
-        "POSITION": buffer.accessor(np.asarray(animation.template, np.float32) * scale, "VEC3", ARRAY_BUFFER, bounds=True),
+        "POSITION": buffer.accessor(
+            np.asarray(animation.template, np.float32) * scale, "VEC3", ARRAY_BUFFER, bounds=True
+        ),
         "NORMAL": buffer.accessor(normals, "VEC3", ARRAY_BUFFER),
         "JOINTS_0": buffer.accessor(np.zeros((count, 4), np.uint8), "VEC4", ARRAY_BUFFER),
-        "WEIGHTS_0": buffer.accessor(np.tile(np.array([255, 0, 0, 0], np.uint8), (count, 1)), "VEC4", ARRAY_BUFFER, normalized=True),
+        "WEIGHTS_0": buffer.accessor(
+            np.tile(np.array([255, 0, 0, 0], np.uint8), (count, 1)), "VEC4", ARRAY_BUFFER, normalized=True
+        ),
     }
     if topology.colors is not None:
         attributes["COLOR_0"] = buffer.accessor(_color_words(topology.colors), "VEC4", ARRAY_BUFFER, normalized=True)
@@ -113,6 +117,8 @@ def verify(animation: Animation, path: Path) -> None:
     targets = np.stack([read_accessor(document, data, target["POSITION"]) for target in primitive["targets"]])
     weights = output.reshape(-1, len(targets))
     if len(weights) != len(animation):
-        raise InputError(f"{path}: reads back {len(weights)} frames of {len(animation)}; write it again, and report this")
+        raise InputError(
+            f"{path}: reads back {len(weights)} frames of {len(animation)}; write it again, and report this"
+        )
     slack = in_units(1e-5, animation.topology, animation.template) + document["asset"]["extras"]["max_error_m"] / scale
     check_frames(path, animation, lambda t: (base + np.tensordot(weights[t], targets, 1)) / scale, slack)

@@ -48,7 +48,9 @@ class BufferBuilder:
         self.views.append(view)
         return len(self.views) - 1
 
-    def accessor(self, array: np.ndarray, kind: str, target: int | None = None, bounds: bool = False, normalized: bool = False) -> int:
+    def accessor(
+        self, array: np.ndarray, kind: str, target: int | None = None, bounds: bool = False, normalized: bool = False
+    ) -> int:
         """A dense accessor of `array` (n,) or (n, width); returns its index."""
         array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         accessor = {"bufferView": self.view(array.tobytes(), target), **_description(array, kind, bounds)}
@@ -69,7 +71,10 @@ class BufferBuilder:
         if len(rows):  # an accessor without any view is all zeros
             accessor["sparse"] = {
                 "count": len(rows),
-                "indices": {"bufferView": self.view(rows.astype(index_type).tobytes()), "componentType": COMPONENTS[index_type.str[1:]]},
+                "indices": {
+                    "bufferView": self.view(rows.astype(index_type).tobytes()),
+                    "componentType": COMPONENTS[index_type.str[1:]],
+                },
                 "values": {"bufferView": self.view(kept[rows].tobytes())},
             }
         self.accessors.append(accessor)
@@ -158,12 +163,16 @@ def read_accessor(document: dict[str, Any], data: bytes, index: int) -> np.ndarr
         dtype = DTYPES[accessor["componentType"]]
         values = np.zeros((count, width), dtype)
         if "bufferView" in accessor:
-            values = _read_view(document, data, accessor["bufferView"], accessor.get("byteOffset", 0), dtype, count, width).copy()
+            values = _read_view(
+                document, data, accessor["bufferView"], accessor.get("byteOffset", 0), dtype, count, width
+            ).copy()
         if sparse := accessor.get("sparse"):
             kind = DTYPES[sparse["indices"]["componentType"]]
             at, held = sparse["indices"], sparse["values"]
             rows = _read_view(document, data, at["bufferView"], at.get("byteOffset", 0), kind, sparse["count"], 1)[:, 0]
-            values[rows] = _read_view(document, data, held["bufferView"], held.get("byteOffset", 0), dtype, sparse["count"], width)
+            values[rows] = _read_view(
+                document, data, held["bufferView"], held.get("byteOffset", 0), dtype, sparse["count"], width
+            )
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise InputError(f"glTF accessor {index} is broken ({error}); export the file again") from error
     if accessor.get("normalized"):
@@ -171,12 +180,19 @@ def read_accessor(document: dict[str, Any], data: bytes, index: int) -> np.ndarr
     return values[:, 0] if width == 1 else values
 
 
-def _read_view(document: dict[str, Any], data: bytes, index: int, offset: int, dtype: np.dtype, count: int, width: int) -> np.ndarray:
+def _read_view(
+    document: dict[str, Any], data: bytes, index: int, offset: int, dtype: np.dtype, count: int, width: int
+) -> np.ndarray:
     view = document["bufferViews"][index]
     if view.get("buffer", 0) != 0 or index < 0:
         raise ValueError("more than one buffer is not supported")
     start, row = view.get("byteOffset", 0) + offset, dtype.itemsize * width
     stride = view.get("byteStride", row)
-    if count < 1 or start < 0 or offset + (count - 1) * stride + row > view["byteLength"] or start + (count - 1) * stride + row > len(data):
+    if (
+        count < 1
+        or start < 0
+        or offset + (count - 1) * stride + row > view["byteLength"]
+        or start + (count - 1) * stride + row > len(data)
+    ):
         raise ValueError(f"{count} elements do not fit the buffer")
     return np.ndarray((count, width), dtype, data, start, (stride, dtype.itemsize))

@@ -65,7 +65,9 @@ def open_head(path: str, mannequin: Topology, landmarks: Mapping[str, int] | Non
         else:
             return GuestHead(character_topology(character), character)
     if mannequin.blendshapes is None:
-        raise InputError(f"template={path}: needs a model of blendshape controls to drive it, this checkpoint moves {mannequin.name} vertices")
+        raise InputError(
+            f"template={path}: needs a model of blendshape controls to drive it, this checkpoint moves {mannequin.name} vertices"
+        )
     fitted = fit_head(load_head(path), mannequin, landmarks)
     for doubt in fitted.report.get("unsure", []):
         log.warning("%s: unsure: %s", path, doubt)

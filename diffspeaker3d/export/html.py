@@ -49,7 +49,9 @@ def write(animation: Animation, path: Path, options: HtmlOptions | None = None) 
     """Write the page."""
     options = options or HtmlOptions()
     with atomic_path(path) as temporary:
-        temporary.write_text(page(animation, dataclasses.replace(options, title=options.title or path.stem)), encoding="utf-8")
+        temporary.write_text(
+            page(animation, dataclasses.replace(options, title=options.title or path.stem)), encoding="utf-8"
+        )
     return (path,)
 
 
@@ -124,6 +126,8 @@ def verify(animation: Animation, path: Path) -> None:
 
     template, deltas, weights = read_take(path)
     if len(weights) != len(animation):
-        raise InputError(f"{path}: reads back {len(weights)} frames of {len(animation)}; write it again, and report this")
+        raise InputError(
+            f"{path}: reads back {len(weights)} frames of {len(animation)}; write it again, and report this"
+        )
     slack = in_units(1e-4, animation.topology, animation.template)
     check_frames(path, animation, lambda t: template + np.tensordot(weights[t], deltas, 1), slack)

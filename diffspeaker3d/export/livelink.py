@@ -49,7 +49,9 @@ def packet(curves: np.ndarray, frame: int, fps: float) -> bytes:
     """
     rate = _rate(fps)
     values = np.concatenate([curves, np.zeros(len(ROTATION_NAMES))]).astype(">f4")
-    head = struct.pack(">B", VERSION) + b"".join(struct.pack(">i", len(text)) + text.encode() for text in (DEVICE_ID, SUBJECT))
+    head = struct.pack(">B", VERSION) + b"".join(
+        struct.pack(">i", len(text)) + text.encode() for text in (DEVICE_ID, SUBJECT)
+    )
     return head + struct.pack(">ifiiB", frame, 0.0, rate.numerator, rate.denominator, len(values)) + values.tobytes()
 
 

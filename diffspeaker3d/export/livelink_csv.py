@@ -42,5 +42,7 @@ def verify(animation: Animation, path: Path) -> None:
     rows = [lines[1].split(","), lines[-1].split(",")] if len(lines) > 1 else []
     curves = arkit_curves(animation)[[0, -1]][:, COLUMNS]
     same = len(lines) == len(animation) + 1 and lines[0].split(",") == list(HEADER)
-    if not same or not all(np.allclose(np.array(r[2:54], float), c, atol=1e-6) for r, c in zip(rows, curves, strict=True)):
+    if not same or not all(
+        np.allclose(np.array(r[2:54], float), c, atol=1e-6) for r, c in zip(rows, curves, strict=True)
+    ):
         raise InputError(f"{path}: the table reads back differently; write it again, and report this")

@@ -65,7 +65,9 @@ def find_morphs(animation: Animation, options: MorphOptions | None = None) -> Mo
     if morphs.max_error > tolerance:
         millimetres = 1000 * metres_per_unit(animation.topology) * morphs.max_error
         log.warning(
-            "%d morph targets follow this motion to %.3f mm only; .npz, .usdc, .pc2 or .mdd hold it exactly", len(morphs.names), millimetres
+            "%d morph targets follow this motion to %.3f mm only; .npz, .usdc, .pc2 or .mdd hold it exactly",
+            len(morphs.names),
+            millimetres,
         )
     return morphs
 
@@ -96,12 +98,21 @@ def principal_shapes(animation: Animation, tolerance: float, limit: int, signed:
     order = np.argsort(values)[::-1][:limit]
     kept = order[values[order] > 1e-12 * max(values[order[0]], 1e-30)]
     if len(kept) == 0:
-        return Morphs(("rest",), np.zeros((1, *animation.template.shape), np.float32), np.zeros((len(animation), 1), np.float32), False, 0.0, 0.0)
+        return Morphs(
+            ("rest",),
+            np.zeros((1, *animation.template.shape), np.float32),
+            np.zeros((len(animation), 1), np.float32),
+            False,
+            0.0,
+            0.0,
+        )
     directions = vectors[:, kept].T @ sample / np.sqrt(values[kept])[:, None]
     count = _enough(sample, directions, tolerance)
     while True:
         basis = directions[:count].astype(np.float32)
-        weights = np.concatenate([(chunk - animation.template).reshape(len(chunk), -1) @ basis.T for chunk in animation.chunks()])
+        weights = np.concatenate(
+            [(chunk - animation.template).reshape(len(chunk), -1) @ basis.T for chunk in animation.chunks()]
+        )
         deltas = basis.reshape(count, -1, 3)
         error = _error(animation, weights, deltas)
         if error[0] <= tolerance or count == len(directions):
@@ -139,7 +150,9 @@ def _error(animation: Animation, weights: np.ndarray, deltas: np.ndarray) -> tup
     return largest, float(np.sqrt(squares / (len(weights) * flat.shape[1])))
 
 
-def _into_unit_range(names: tuple[str, ...], deltas: np.ndarray, weights: np.ndarray, named: bool, error: tuple[float, float]) -> Morphs:
+def _into_unit_range(
+    names: tuple[str, ...], deltas: np.ndarray, weights: np.ndarray, named: bool, error: tuple[float, float]
+) -> Morphs:
     """Weights into [0, 1]: w * B = max(w, 0) * B + max(-w, 0) * (-B), each shape scaled by its largest weight.
 
     The head's own shapes keep their size unless a weight exceeds 1, so that other clips can drive them too.
@@ -154,7 +167,9 @@ def _into_unit_range(names: tuple[str, ...], deltas: np.ndarray, weights: np.nda
             scale = max(1.0, peak) if named else peak
             parts.append((name + suffix, sign * scale * deltas[k], one_sided / scale))
     stacked = np.stack([p[1] for p in parts]).astype(np.float32)
-    return Morphs(tuple(p[0] for p in parts), stacked, np.stack([p[2] for p in parts], 1).astype(np.float32), named, *error)
+    return Morphs(
+        tuple(p[0] for p in parts), stacked, np.stack([p[2] for p in parts], 1).astype(np.float32), named, *error
+    )
 
 
 def normal_deltas(animation: Animation, morphs: Morphs) -> tuple[np.ndarray, np.ndarray]:

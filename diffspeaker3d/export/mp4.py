@@ -28,7 +28,11 @@ def verify(animation: Animation, path: Path) -> None:
         with av.open(str(path)) as container:
             frames = sum(packet.pts is not None for packet in container.demux(video=0))
             sound = container.streams.audio[0] if container.streams.audio else None
-            seconds = float(sound.duration * sound.time_base) if sound is not None and sound.duration and sound.time_base else 0.0
+            seconds = (
+                float(sound.duration * sound.time_base)
+                if sound is not None and sound.duration and sound.time_base
+                else 0.0
+            )
     except (av.FFmpegError, IndexError) as error:
         raise InputError(f"{path}: the video does not reopen ({error}); write it again, and report this") from error
     if frames != len(animation):

@@ -50,14 +50,23 @@ def read(path: Path) -> Animation:
         description = json.loads(sidecar(path).read_text())
         vertices = np.load(path, mmap_mode="r", allow_pickle=False)
         template = np.array(description["template"], np.float32)
-        topology = find_topology(description["topology"], np.array(description["faces"]), len(template), description["unit"])
+        topology = find_topology(
+            description["topology"], np.array(description["faces"]), len(template), description["unit"]
+        )
         weights = description["weights"]
         return Animation(
-            vertices, description["fps"], topology, template, weights=None if weights is None else np.array(weights, np.float32),
-            weight_names=tuple(description["weight_names"]), provenance=description["provenance"],
-        )  # fmt: skip
+            vertices,
+            description["fps"],
+            topology,
+            template,
+            weights=None if weights is None else np.array(weights, np.float32),
+            weight_names=tuple(description["weight_names"]),
+            provenance=description["provenance"],
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not readable together with {sidecar(path).name} ({error}); write it again") from error
+        raise InputError(
+            f"{path}: not readable together with {sidecar(path).name} ({error}); write it again"
+        ) from error
 
 
 def verify(animation: Animation, path: Path) -> None:
@@ -66,5 +75,7 @@ def verify(animation: Animation, path: Path) -> None:
 
     written = read(path)
     if written.vertices.shape != animation.vertices.shape:
-        raise InputError(f"{path}: reads back as {written.vertices.shape}, not {animation.vertices.shape}; write it again, and report this")
+        raise InputError(
+            f"{path}: reads back as {written.vertices.shape}, not {animation.vertices.shape}; write it again, and report this"
+        )
     check_frames(path, animation, lambda t: written.vertices[t], 1e-6 * float(np.ptp(animation.template)))

@@ -32,9 +32,15 @@ def write(animation: Animation, path: Path, options: None = None) -> tuple[Path,
         "provenance": np.array(animation.provenance_json),
     }  # fmt: skip
     if animation.waveform is not None:
-        arrays |= {"waveform": np.asarray(animation.waveform, np.float32), "sample_rate": np.array(animation.sample_rate)}
+        arrays |= {
+            "waveform": np.asarray(animation.waveform, np.float32),
+            "sample_rate": np.array(animation.sample_rate),
+        }
     if animation.weights is not None:
-        arrays |= {"weights": np.asarray(animation.weights, np.float32), "weight_names": np.array(animation.weight_names, str)}
+        arrays |= {
+            "weights": np.asarray(animation.weights, np.float32),
+            "weight_names": np.array(animation.weight_names, str),
+        }
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             _write_member(archive, name, array.shape, array.dtype, [array])
@@ -43,16 +49,26 @@ def write(animation: Animation, path: Path, options: None = None) -> tuple[Path,
 
 
 def _write_member(
-    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: np.dtype, pieces: Sequence[np.ndarray] | Iterator[np.ndarray]
+    archive: zipfile.ZipFile,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    pieces: Sequence[np.ndarray] | Iterator[np.ndarray],
 ) -> None:
     """One .npy member, header first and then whatever pieces of the array come along."""
     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
         write_npy(member, shape, dtype, pieces)
 
 
-def write_npy(stream: Any, shape: tuple[int, ...], dtype: np.dtype, pieces: Sequence[np.ndarray] | Iterator[np.ndarray]) -> None:
+def write_npy(
+    stream: Any, shape: tuple[int, ...], dtype: np.dtype, pieces: Sequence[np.ndarray] | Iterator[np.ndarray]
+) -> None:
     """A .npy file of known shape whose data arrives in pieces along the first axis."""
-    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(int(n) for n in shape)}
+    header = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": tuple(int(n) for n in shape),
+    }
     np.lib.format.write_array_header_1_0(stream, header)
     for piece in pieces:
         stream.write(np.ascontiguousarray(piece, dtype).tobytes())
@@ -74,9 +90,13 @@ def load_animation(path: str | Path) -> Animation:
         arrays = _read_members(path)
         missing = [name for name in REQUIRED if name not in arrays]
         if missing:
-            raise InputError(f"{path}: not a motion file, it lacks {', '.join(missing)}; give an .npz written by animate or save")
+            raise InputError(
+                f"{path}: not a motion file, it lacks {', '.join(missing)}; give an .npz written by animate or save"
+            )
         if int(arrays["format_version"]) != FORMAT_VERSION:
-            raise InputError(f"{path}: motion file version {int(arrays['format_version'])}, this program reads {FORMAT_VERSION}; update it")
+            raise InputError(
+                f"{path}: motion file version {int(arrays['format_version'])}, this program reads {FORMAT_VERSION}; update it"
+            )
         animation = _assemble(arrays)
     except InputError as error:
         raise error if str(path) in str(error) else InputError(f"{path}: {error}") from error
@@ -84,7 +104,9 @@ def load_animation(path: str | Path) -> Animation:
         raise InputError(f"{path}: not a readable motion file ({error}); write or copy it again") from error
     for start, chunk in zip(range(0, len(animation), CHUNK_FRAMES), animation.chunks(), strict=True):
         if not np.isfinite(chunk.sum(dtype=np.float64)):
-            raise InputError(f"{path}: vertices between frames {start} and {start + len(chunk)} are not finite numbers; make it again")
+            raise InputError(
+                f"{path}: vertices between frames {start} and {start + len(chunk)} are not finite numbers; make it again"
+            )
     return animation
 
 
@@ -94,11 +116,16 @@ def _assemble(arrays: dict[str, np.ndarray]) -> Animation:
         raise InputError(f"vertices must be (T, V, 3) float32, got {vertices.shape} {vertices.dtype}")
     topology = find_topology(str(arrays["topology"]), arrays["faces"], len(template), str(arrays["unit"]))
     return Animation(
-        vertices=vertices, fps=float(arrays["fps"]), topology=topology, template=template, waveform=arrays.get("waveform"),
-        sample_rate=int(arrays["sample_rate"]) if "sample_rate" in arrays else None, weights=arrays.get("weights"),
+        vertices=vertices,
+        fps=float(arrays["fps"]),
+        topology=topology,
+        template=template,
+        waveform=arrays.get("waveform"),
+        sample_rate=int(arrays["sample_rate"]) if "sample_rate" in arrays else None,
+        weights=arrays.get("weights"),
         weight_names=tuple(str(n) for n in arrays.get("weight_names", ())),
         provenance=json.loads(str(arrays["provenance"])) if "provenance" in arrays else {},
-    )  # fmt: skip
+    )
 
 
 def find_topology(name: str, faces: np.ndarray, num_vertices: int, unit: str) -> Topology:
@@ -141,5 +168,7 @@ def verify(animation: Animation, path: Path) -> None:
 
     written = load_animation(path)
     if written.vertices.shape != animation.vertices.shape:
-        raise InputError(f"{path}: reads back as {written.vertices.shape}, not {animation.vertices.shape}; write it again, and report this")
+        raise InputError(
+            f"{path}: reads back as {written.vertices.shape}, not {animation.vertices.shape}; write it again, and report this"
+        )
     check_frames(path, animation, lambda t: written.vertices[t], 1e-6 * float(np.ptp(animation.template)))

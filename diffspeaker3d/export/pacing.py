@@ -52,7 +52,9 @@ def parse_address(url: str, default_port: int) -> tuple[str, int]:
             raise ValueError("the host is missing")
         socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except (ValueError, OSError) as error:
-        raise InputError(f"{url}: not an address ({error}); write {url.split(':')[0]}://host:port, e.g. 127.0.0.1:{default_port}") from error
+        raise InputError(
+            f"{url}: not an address ({error}); write {url.split(':')[0]}://host:port, e.g. 127.0.0.1:{default_port}"
+        ) from error
     return host, port
 
 

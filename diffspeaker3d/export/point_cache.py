@@ -44,7 +44,10 @@ def _header(animation: Animation, suffix: str) -> bytes:
 
 def write_obj(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
     """Vertices (V, 3) and triangles (F, 3) as Wavefront OBJ, in order, exact to float32."""
-    lines = [*(f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in vertices.tolist()), *(f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist())]
+    lines = [
+        *(f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in vertices.tolist()),
+        *(f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist()),
+    ]
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n")
 
@@ -56,7 +59,9 @@ def verify(animation: Animation, path: Path) -> None:
     frames, points = len(animation), animation.topology.num_vertices
     offset = len(_header(animation, path.suffix.lower()))
     if path.stat().st_size != offset + 12 * frames * points:
-        raise InputError(f"{path}: {path.stat().st_size} bytes, not {offset + 12 * frames * points}; write it again, and report this")
+        raise InputError(
+            f"{path}: {path.stat().st_size} bytes, not {offset + 12 * frames * points}; write it again, and report this"
+        )
     cached = np.memmap(path, _dtype(path), "r", offset, (frames, points, 3))
     scale = metres_per_unit(animation.topology)
     check_frames(path, animation, lambda t: cached[t] / scale, 1e-6 * float(np.ptp(animation.template)))

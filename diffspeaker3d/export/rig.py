@@ -97,7 +97,9 @@ def load_character(path: str | Path) -> Character:
             meshes[index] = names
     if not meshes:
         found = [label for mesh in document.get("meshes", []) for label in _target_names(mesh)]
-        raise NoShapes(f"{path}: no morph target carries an ARKit name such as jawOpen; it has {', '.join(found[:12]) or 'none at all'}")
+        raise NoShapes(
+            f"{path}: no morph target carries an ARKit name such as jawOpen; it has {', '.join(found[:12]) or 'none at all'}"
+        )
     character = Character(path, meshes)
     missing = [name for name in ARKIT_NAMES if name not in character.names]
     if missing:
@@ -108,7 +110,9 @@ def load_character(path: str | Path) -> Character:
 def _target_names(mesh: dict[str, Any]) -> list[str]:
     """Names of a mesh's morph targets, from where exporters put them."""
     primitives = mesh.get("primitives", [])
-    names = mesh.get("extras", {}).get("targetNames") or (primitives[0].get("extras", {}).get("targetNames") if primitives else None)
+    names = mesh.get("extras", {}).get("targetNames") or (
+        primitives[0].get("extras", {}).get("targetNames") if primitives else None
+    )
     return [str(name) for name in names or []]
 
 
@@ -117,7 +121,9 @@ def _check_mesh(path: Path, document: dict[str, Any], data: bytes, mesh: dict[st
     for primitive in mesh["primitives"]:
         targets = primitive.get("targets", [])
         if len(targets) != num_names:
-            raise InputError(f"{path}: mesh {mesh.get('name', '')} has {len(targets)} morph targets and {num_names} names; export it again")
+            raise InputError(
+                f"{path}: mesh {mesh.get('name', '')} has {len(targets)} morph targets and {num_names} names; export it again"
+            )
         if any(extension in document.get("extensionsUsed", []) for extension in COMPRESSED):
             continue
         try:
@@ -127,9 +133,13 @@ def _check_mesh(path: Path, document: dict[str, Any], data: bytes, mesh: dict[st
         except (InputError, KeyError) as error:
             raise InputError(f"{path}: mesh {mesh.get('name', '')}: {error}") from error
         if len(rest) == 0 or corners.max(initial=0) >= len(rest):
-            raise InputError(f"{path}: mesh {mesh.get('name', '')} has triangles of vertices that do not exist; export it again")
+            raise InputError(
+                f"{path}: mesh {mesh.get('name', '')} has triangles of vertices that do not exist; export it again"
+            )
         if not all(len(delta) == len(rest) and np.isfinite(delta).all() for delta in [rest, *moved]):
-            raise InputError(f"{path}: mesh {mesh.get('name', '')} has vertices that are not finite or shapes of another size; repair it")
+            raise InputError(
+                f"{path}: mesh {mesh.get('name', '')} has vertices that are not finite or shapes of another size; repair it"
+            )
 
 
 def write(animation: Animation, path: Path, character: Character) -> tuple[Path, ...]:
@@ -146,7 +156,11 @@ def write(animation: Animation, path: Path, character: Character) -> tuple[Path,
     document = copy.deepcopy(document)
     length = document["buffers"][0]["byteLength"]
     buffer = BufferBuilder()
-    buffer.accessors, buffer.views, buffer.data = document["accessors"], document["bufferViews"], bytearray(data[:length])
+    buffer.accessors, buffer.views, buffer.data = (
+        document["accessors"],
+        document["bufferViews"],
+        bytearray(data[:length]),
+    )
     document.setdefault("animations", []).append(_track(animation, character, document, buffer))
     own = document.pop("buffers")[0]
     with atomic_path(path) as temporary:
@@ -155,7 +169,9 @@ def write(animation: Animation, path: Path, character: Character) -> tuple[Path,
     return (path,)
 
 
-def _track(animation: Animation, character: Character, document: dict[str, Any], buffer: BufferBuilder) -> dict[str, Any]:
+def _track(
+    animation: Animation, character: Character, document: dict[str, Any], buffer: BufferBuilder
+) -> dict[str, Any]:
     """The animation: one weights channel per node that shows a driven mesh; targets that are not ours keep their weight."""
     curves = dict(zip(ARKIT_NAMES, arkit_curves(animation).T, strict=True))
     if animation.weights is not None and "tongueUp" in animation.weight_names:
@@ -168,11 +184,18 @@ def _track(animation: Animation, character: Character, document: dict[str, Any],
             continue
         names = character.meshes[node["mesh"]]
         resting = node.get("weights") or document["meshes"][node["mesh"]].get("weights") or [0.0] * len(names)
-        columns = [curves[n] if n in curves else np.full(len(animation), rest) for n, rest in zip(names, resting, strict=True)]
+        columns = [
+            curves[n] if n in curves else np.full(len(animation), rest) for n, rest in zip(names, resting, strict=True)
+        ]
         output = buffer.accessor(np.stack(columns, 1).astype(np.float32).reshape(-1), "SCALAR")
         channels.append({"sampler": len(samplers), "target": {"node": index, "path": "weights"}})
         samplers.append({"input": times, "output": output, "interpolation": "LINEAR"})
-    return {"name": "speech", "samplers": samplers, "channels": channels, "extras": {"provenance": json.loads(animation.provenance_json)}}
+    return {
+        "name": "speech",
+        "samplers": samplers,
+        "channels": channels,
+        "extras": {"provenance": json.loads(animation.provenance_json)},
+    }
 
 
 def _verify(animation: Animation, path: Path, character: Character) -> None:
@@ -180,7 +203,11 @@ def _verify(animation: Animation, path: Path, character: Character) -> None:
     before, old = unpack(character.path)
     after, new = unpack(path)
     length = before["buffers"][0]["byteLength"]
-    untouched = all(before[key] == after.get(key) for key in before if key not in ("accessors", "bufferViews", "buffers", "animations"))
+    untouched = all(
+        before[key] == after.get(key)
+        for key in before
+        if key not in ("accessors", "bufferViews", "buffers", "animations")
+    )
     kept = after["accessors"][: len(before["accessors"])] == before["accessors"] and new[:length] == old[:length]
     frames = [len(read_accessor(after, new, s["input"])) for s in after["animations"][-1]["samplers"]]
     if not (untouched and kept and frames and set(frames) == {len(animation)}):

@@ -56,7 +56,9 @@ def datagrams(curves: np.ndarray, seconds: float) -> list[bytes]:
         return bytes(builder.build().dgram)
 
     messages = [message("/VMC/Ext/OK", 1), message("/VMC/Ext/T", float(seconds))]
-    messages += [message("/VMC/Ext/Blend/Val", pascal_case(n), float(c)) for n, c in zip(ARKIT_NAMES, curves, strict=True)]
+    messages += [
+        message("/VMC/Ext/Blend/Val", pascal_case(n), float(c)) for n, c in zip(ARKIT_NAMES, curves, strict=True)
+    ]
     return _bundles([*messages, message("/VMC/Ext/Blend/Apply")])
 
 

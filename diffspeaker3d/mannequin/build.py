@@ -40,10 +40,15 @@ def head_topology(head: Head) -> Topology:
     deltas[np.abs(deltas).max(2) < SMALLEST] = 0.0
     heads = {name: _on_grid(vertices * METRES) for name, vertices in templates(head).items()}
     return Topology(
-        name="mannequin", faces=head.faces.astype(np.int32), num_vertices=len(head.vertices),
-        regions=MappingProxyType(regions(head)), unit="m", templates=MappingProxyType(heads),
-        blendshapes=Blendshapes(CONTROL_NAMES, (deltas * METRES).astype(np.float32)), colors=colors(head),
-    )  # fmt: skip
+        name="mannequin",
+        faces=head.faces.astype(np.int32),
+        num_vertices=len(head.vertices),
+        regions=MappingProxyType(regions(head)),
+        unit="m",
+        templates=MappingProxyType(heads),
+        blendshapes=Blendshapes(CONTROL_NAMES, (deltas * METRES).astype(np.float32)),
+        colors=colors(head),
+    )
 
 
 def _on_grid(vertices: np.ndarray) -> np.ndarray:

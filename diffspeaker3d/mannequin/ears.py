@@ -20,7 +20,9 @@ def _outline(turn: np.ndarray) -> np.ndarray:
 
 def _ridge(points: np.ndarray, curve: np.ndarray, width: float) -> np.ndarray:
     """Bump (N,) of height one along a polyline (M, 2)."""
-    dense = np.stack([np.interp(np.linspace(0, len(curve) - 1, 80), np.arange(len(curve)), curve[:, k]) for k in (0, 1)], 1)
+    dense = np.stack(
+        [np.interp(np.linspace(0, len(curve) - 1, 80), np.arange(len(curve)), curve[:, k]) for k in (0, 1)], 1
+    )
     distance = np.linalg.norm(points[:, None] - dense[None], axis=2).min(1)
     return np.exp(-((distance / width) ** 2))
 
@@ -38,7 +40,9 @@ def ear() -> Part:
     lobe = np.clip((-1.5 - front[:, 1]) / 0.7, 0, 1)
     height = 0.30 + 0.34 * _ridge(front, antihelix, 0.36) + 0.40 * _ridge(front, tragus, 0.30)
     height += 0.28 * _ridge(front, helix_root, 0.24)
-    helix = np.exp(-(((r - 0.95) / 0.115) ** 2)) * np.tile(np.clip(0.75 + np.sin(turn) + 0.45 * np.cos(turn), 0, 1), len(radii))
+    helix = np.exp(-(((r - 0.95) / 0.115) ** 2)) * np.tile(
+        np.clip(0.75 + np.sin(turn) + 0.45 * np.cos(turn), 0, 1), len(radii)
+    )
     height += 0.44 * helix * (1 - lobe) + 0.22 * lobe
     bowl = np.exp(-(((front[:, 0] + 0.35) / 0.62) ** 2) - ((front[:, 1] + 0.45) / 0.80) ** 2)
     height -= 0.46 * bowl

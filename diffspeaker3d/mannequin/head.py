@@ -72,9 +72,13 @@ def build_head(seed: int = 0) -> Head:
     points, partner = np.concatenate(vertices), np.concatenate(mirror)
     points = 0.5 * (points + points[partner] * [-1, 1, 1])  # cosines are never quite zero
     return Head(
-        skin, points, np.concatenate(faces), partner, pieces,
+        skin,
+        points,
+        np.concatenate(faces),
+        partner,
+        pieces,
         {name: part.colors for name, part in parts.items()},
-    )  # fmt: skip
+    )
 
 
 def _mirror_faces(part: Part) -> np.ndarray:

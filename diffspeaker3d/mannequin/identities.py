@@ -96,7 +96,9 @@ def _brushes(p: np.ndarray, t: Traits) -> np.ndarray:
     move = move - t.nose_length * 0.50 * upwards * nose + t.nose_forward * 0.55 * forwards * nose
     move = move + t.nose_width * 0.30 * x * sideways * _near(p, (0.9, -3.6, 9.0), (1.2, 1.2, 1.9))
     move = move + t.nose_bridge * 0.45 * forwards * below_brow * _near(p, (0, -0.9, 8.8), (1.0, 1.7, 2.0))
-    move = move + t.cheek_bones * (0.32 * side * sideways + 0.20 * forwards) * _near(p, (4.6, -2.4, 6.0), (2.2, 1.6, 2.8))
+    move = move + t.cheek_bones * (0.32 * side * sideways + 0.20 * forwards) * _near(
+        p, (4.6, -2.4, 6.0), (2.2, 1.6, 2.8)
+    )
     move = move + t.cheek_fat * (0.55 * side * sideways + 0.22 * forwards) * _near(p, (4.6, -5.8, 4.4), (2.4, 2.3, 3.2))
     move = move + t.jowls * (0.42 * side * sideways - 0.35 * upwards) * _near(p, (4.0, -8.4, 4.0), (1.9, 1.7, 3.0))
     move = move + t.brow_ridge * 0.28 * forwards * _near(p, (2.2, 2.0, 8.0), (3.0, 0.95, 2.2))

@@ -52,7 +52,9 @@ def eyeball() -> Part:
     """Left eyeball: rings of constant angle from the pupil's centre, edges doubled where the colour changes."""
     rings = np.array([0.0, 0.09, 0.155, 0.175, 0.25, 0.33, 0.385, 0.42, 0.45, 0.58, 0.78, 1.0, 1.25, 1.55, 1.9])
     tones = np.array(
-        [[26, 22, 22]] * 3 + [[104, 88, 72], [122, 104, 84], [108, 92, 76], [70, 60, 52], [70, 60, 52]] + [[232, 226, 216]] * 7
+        [[26, 22, 22]] * 3
+        + [[104, 88, 72], [122, 104, 84], [108, 92, 76], [70, 60, 52], [70, 60, 52]]
+        + [[232, 226, 216]] * 7
     )
     turns = np.arange(32) / 32 * 2 * np.pi
     turn, angle = np.meshgrid(turns, rings, indexing="ij")

@@ -41,7 +41,9 @@ def _areas(head: Head) -> dict[str, np.ndarray]:
     outside = np.setdiff1d(skin, bag)
     x, y, z = points[outside].T
     width, up, down = OUTER
-    near_mouth = (z > 4) & ((x / (width + 0.5)) ** 2 + ((y - MOUTH_Y) / np.where(y > MOUTH_Y, up + 0.1, down + 0.5)) ** 2 < 1)
+    near_mouth = (z > 4) & (
+        (x / (width + 0.5)) ** 2 + ((y - MOUTH_Y) / np.where(y > MOUTH_Y, up + 0.1, down + 0.5)) ** 2 < 1
+    )
     mouth = np.union1d(outside[near_mouth], lips)
     face = (z > 0.5) & (y > -12.6)
     lower = np.union1d(outside[face & (y < -3.9)], lips)
@@ -71,7 +73,9 @@ def _bag_end(head: Head) -> np.ndarray:
 def _landmarks(head: Head) -> dict[str, np.ndarray]:
     rings, points, twin = head.skin.rings, head.skin.vertices, head.skin.mirror
     contact, lid = rings["lip_contact"], rings["lid_edge"]
-    middle = np.flatnonzero((points[:, 0] == 0) & (points[:, 2] > 5) & ~np.isin(np.arange(len(points)), _interior(head)))
+    middle = np.flatnonzero(
+        (points[:, 0] == 0) & (points[:, 2] > 5) & ~np.isin(np.arange(len(points)), _interior(head))
+    )
     found = {name: middle[np.abs(points[middle, 1] - place[1]).argmin()] for name, place in _POINTS.items()}
     corner, outer, inner = contact[len(PHI) // 2], lid[0], lid[len(lid) // 2]
     ear = head.pieces["ear_left"]

@@ -14,12 +14,27 @@ from diffspeaker3d.mannequin.form import EYE, EYE_RADIUS, MOUTH_Y, front_z, head
 PHI = np.linspace(np.pi / 2, -np.pi / 2, 31)  # mouth ring parameter
 THETA = np.arange(36) / 36 * 2 * np.pi  # eye ring parameter
 MOUTH_RINGS = (
-    "mouth_outer", "mouth_near", "lip_border", "lip_body", "lip_inner", "lip_contact", "bag_front", "bag_teeth",
-    "bag_middle", "bag_back",
-)  # fmt: skip
+    "mouth_outer",
+    "mouth_near",
+    "lip_border",
+    "lip_body",
+    "lip_inner",
+    "lip_contact",
+    "bag_front",
+    "bag_teeth",
+    "bag_middle",
+    "bag_back",
+)
 EYE_RINGS = (
-    "socket_outer", "socket_near", "lid_fold", "lid_crease", "lid_skin", "lid_edge", "lid_inner", "lid_back",
-)  # fmt: skip
+    "socket_outer",
+    "socket_near",
+    "lid_fold",
+    "lid_crease",
+    "lid_skin",
+    "lid_edge",
+    "lid_inner",
+    "lid_back",
+)
 LIP_GAP = 0.018  # cm between closed lips
 HALF_WIDTH = 2.12  # cm from the middle of the mouth to a corner
 OUTER = (HALF_WIDTH + 0.9, 1.50, 1.85)  # semi-axes of the outermost mouth ring: sideways, up, down
@@ -61,20 +76,26 @@ def mouth_rings() -> dict[str, np.ndarray]:
     }
     lip_z = rings["lip_contact"][:, 2]
     for name, width, up, down, depth in (
-        ("bag_front", HALF_WIDTH - 0.10, 0.06, 0.08, 0.20), ("bag_teeth", HALF_WIDTH + 0.05, 1.00, 1.10, 0.68),
-        ("bag_middle", 2.50, 1.40, 1.75, 2.2), ("bag_back", 2.05, 1.1, 1.5, 4.2),
-    ):  # fmt: skip
+        ("bag_front", HALF_WIDTH - 0.10, 0.06, 0.08, 0.20),
+        ("bag_teeth", HALF_WIDTH + 0.05, 1.00, 1.10, 0.68),
+        ("bag_middle", 2.50, 1.40, 1.75, 2.2),
+        ("bag_back", 2.05, 1.1, 1.5, 4.2),
+    ):
         cosine, sine = np.maximum(np.cos(PHI), 0.0), np.sin(PHI)
         x = width * cosine
         x[np.abs(x) < 1e-9] = 0
-        y = MOUTH_Y + np.where(sine > 0, up, down) * np.sign(sine) * np.abs(sine) ** (0.8 if name == "bag_front" else 0.5)
+        y = MOUTH_Y + np.where(sine > 0, up, down) * np.sign(sine) * np.abs(sine) ** (
+            0.8 if name == "bag_front" else 0.5
+        )
         follow = 1.0 if depth < 1 else 0.0  # the bag starts along the curve of the lips and ends in a plane
         z = lip_z[0] + (lip_z - lip_z[0]) * follow - depth
         rings[name] = np.stack([x, y, z], 1)
     return rings
 
 
-def _almond(width: float, up: float, down: float, tilt: float = 0.10, power: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def _almond(
+    width: float, up: float, down: float, tilt: float = 0.10, power: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
     cosine, sine = np.cos(THETA), np.sin(THETA)
     x = width * cosine
     y = np.where(sine >= 0, up, down) * np.sign(sine) * np.abs(sine) ** power
@@ -139,7 +160,9 @@ def neck_rings() -> list[np.ndarray]:
     for drop in (0.0, 0.7, 1.5, 2.4, 3.3, 4.1, 4.7):
         share = (drop / 4.7) ** 2
         flare = 1.0 + share * np.array([0.72, 0.0, 0.22])
-        sag = drop * (1 + 0.14 * np.abs(directions[:, 2]) ** 1.5 * share)  # the hem hangs lower in front and at the back
+        sag = drop * (
+            1 + 0.14 * np.abs(directions[:, 2]) ** 1.5 * share
+        )  # the hem hangs lower in front and at the back
         rings.append(origin + directions * low[:, None] * flare - np.stack([0 * sag, sag, 0 * sag], 1))
     hem = rings[-1] - [0, 0, origin[2]]
     for inset, drop in ((0.985, 0.22), (0.95, 0.32), (0.84, 0.32)):

@@ -48,9 +48,12 @@ class Sculptor:
         return 0.5 * (field + self.mirrored(field))
 
     def lips(
-        self, move: RingMove, strength: dict[str, float], still: np.ndarray | None = None,
+        self,
+        move: RingMove,
+        strength: dict[str, float],
+        still: np.ndarray | None = None,
         patches: dict[int, np.ndarray] | None = None,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> np.ndarray:
         """Field (S, 3) from a movement of the mouth rings, each scaled by its `strength`."""
         held = dict(patches or {})
         for name, amount in strength.items():
@@ -59,7 +62,9 @@ class Sculptor:
             held.update(zip(index.tolist(), values, strict=True))
         return self.fill(held, self.beyond(4.6) if still is None else still)
 
-    def patch(self, centre: tuple[float, float, float], radius: float, move: tuple[float, float, float]) -> dict[int, np.ndarray]:
+    def patch(
+        self, centre: tuple[float, float, float], radius: float, move: tuple[float, float, float]
+    ) -> dict[int, np.ndarray]:
         """Hold the left-half skin within `radius` of a point at one displacement."""
         near = np.linalg.norm(self.points - np.array(centre), axis=1) < radius
         near &= self.points[:, 0] >= 0
@@ -94,7 +99,9 @@ class Sculptor:
     def left_and_right(self, fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Every symmetric field (S, 3) as two, named `...Left` and `...Right`."""
         split = {name: self.halves(field) for name, field in fields.items()}
-        return {f"{name}{side}": halves[k] for name, halves in split.items() for k, side in enumerate(("Left", "Right"))}
+        return {
+            f"{name}{side}": halves[k] for name, halves in split.items() for k, side in enumerate(("Left", "Right"))
+        }
 
     def halves(self, field: np.ndarray, blend: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """A symmetric field (S, 3) split into its left and right share; they sum to the whole."""

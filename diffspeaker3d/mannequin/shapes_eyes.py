@@ -11,7 +11,11 @@ from diffspeaker3d.mannequin.sculpt import Sculptor
 GAZE_ANGLE = np.deg2rad(25.0)
 # How far each ring of the lid follows its edge when the eye closes.
 _FOLLOW = {
-    "socket_near": 0.06, "lid_fold": 0.22, "lid_crease": 0.50, "lid_skin": 0.84, "lid_inner": 1.0,
+    "socket_near": 0.06,
+    "lid_fold": 0.22,
+    "lid_crease": 0.50,
+    "lid_skin": 0.84,
+    "lid_inner": 1.0,
 }
 _SOFT_RINGS = tuple(_FOLLOW)
 _CLEARANCE = 0.055  # cm between the lids and the eyeball anywhere on their way
@@ -25,14 +29,17 @@ def eye_shapes(sculptor: Sculptor) -> dict[str, np.ndarray]:
     left = {
         "eyeBlink": _lids(sculptor, _closing(sculptor)),
         "eyeWide": _lids(sculptor, _lifting(sculptor, 0.26, -0.07)),
-        "eyeSquint": _lids(sculptor, _lifting(sculptor, -0.14, 0.24)) + sculptor.bump((3.3, -1.6, 7.6), 1.1, (0, 0.22, 0.08)),
+        "eyeSquint": _lids(sculptor, _lifting(sculptor, -0.14, 0.24))
+        + sculptor.bump((3.3, -1.6, 7.6), 1.1, (0, 0.22, 0.08)),
         "eyeLookUp": _lids(sculptor, _lifting(sculptor, 0.20, 0.05)),
         "eyeLookDown": _lids(sculptor, _lifting(sculptor, -0.50, -0.12)),
         "eyeLookIn": np.zeros_like(sculptor.points),
         "eyeLookOut": np.zeros_like(sculptor.points),
-        "browDown": sculptor.bump((2.0, 2.0, 7.9), 1.7, (-0.20, -0.50, 0.10)) + sculptor.bump((4.2, 2.0, 6.4), 1.3, (0, -0.22, 0)),
+        "browDown": sculptor.bump((2.0, 2.0, 7.9), 1.7, (-0.20, -0.50, 0.10))
+        + sculptor.bump((4.2, 2.0, 6.4), 1.3, (0, -0.22, 0)),
         "browOuterUp": sculptor.bump((4.0, 2.4, 6.8), 1.7, (0, 0.70, -0.05)),
-        "cheekSquint": sculptor.bump((3.9, -2.6, 6.9), 1.6, (0, 0.60, 0.26)) + _lids(sculptor, _lifting(sculptor, 0.0, 0.12)),
+        "cheekSquint": sculptor.bump((3.9, -2.6, 6.9), 1.6, (0, 0.60, 0.26))
+        + _lids(sculptor, _lifting(sculptor, 0.0, 0.12)),
         "noseSneer": _sneer(sculptor),
     }
     shapes: dict[str, np.ndarray] = {}

@@ -17,7 +17,14 @@ LIPS = {
 }  # fmt: skip
 CORNERS = {**LIPS, "bag_middle": 0.3, "bag_teeth": 0.8, "lip_body": 1.0, "lip_border": 0.95, "mouth_near": 0.75}
 SHIFT = {**CORNERS, "lip_border": 0.96, "mouth_near": 0.75, "mouth_outer": 0.40}
-_PUFF = {"lip_contact": 0.7, "lip_inner": 0.7, "lip_body": 0.8, "lip_border": 1.2, "mouth_near": 1.7, "mouth_outer": 1.6}
+_PUFF = {
+    "lip_contact": 0.7,
+    "lip_inner": 0.7,
+    "lip_body": 0.8,
+    "lip_border": 1.2,
+    "mouth_near": 1.7,
+    "mouth_outer": 1.6,
+}
 SEALED = ("lip_contact", "bag_front")  # rings where the lips touch
 
 

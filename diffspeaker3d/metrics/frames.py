@@ -37,7 +37,9 @@ def check_pair(pred: Any, target: Any) -> None:
     """Raise InputError unless both are (T, V, 3) with T > 0: a metric never guesses which frames belong together."""
     shapes = tuple(pred.shape), tuple(target.shape)
     if shapes[0] != shapes[1] or len(shapes[0]) != 3 or shapes[0][2] != 3 or shapes[0][0] == 0:
-        raise InputError(f"metrics: prediction {shapes[0]} and target {shapes[1]} must both be (T, V, 3) with the same T and V; cut them to the same frames")
+        raise InputError(
+            f"metrics: prediction {shapes[0]} and target {shapes[1]} must both be (T, V, 3) with the same T and V; cut them to the same frames"
+        )
 
 
 def check_region(indices: np.ndarray, name: str) -> np.ndarray:

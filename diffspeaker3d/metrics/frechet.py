@@ -63,7 +63,9 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
         InputError: fewer than two features, or another width.
     """
     if min(len(a), len(b)) < 2 or a.shape[1] != b.shape[1]:
-        raise InputError(f"metrics: features {a.shape} and {b.shape} cannot be compared; each needs two rows of equal width")
+        raise InputError(
+            f"metrics: features {a.shape} and {b.shape} cannot be compared; each needs two rows of equal width"
+        )
     shift = np.square(a.mean(0) - b.mean(0)).sum()
     covariances = [np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b)]
     # tr (S_a S_b)^(1/2) = sum of sqrt of the eigenvalues of the symmetric S_a^(1/2) S_b S_a^(1/2).

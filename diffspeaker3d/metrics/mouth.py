@@ -28,7 +28,9 @@ def mouth_opening(vertices: Any, topology: Topology) -> np.ndarray:
     """
     upper, lower = (int(topology.region(name)[0]) for name in ("lip_upper_mid", "lip_lower_mid"))
     if len(vertices.shape) != 3 or tuple(vertices.shape[1:]) != (topology.num_vertices, 3):
-        raise InputError(f"metrics: vertices {tuple(vertices.shape)} do not fit topology {topology.name} of {topology.num_vertices} vertices")
+        raise InputError(
+            f"metrics: vertices {tuple(vertices.shape)} do not fit topology {topology.name} of {topology.num_vertices} vertices"
+        )
     pieces = [
         np.linalg.norm(piece[:, upper].astype(np.float64) - piece[:, lower], axis=-1)
         for start in range(0, len(vertices), CHUNK_FRAMES)
@@ -165,7 +167,9 @@ def false_closure(opening: np.ndarray, vowel: np.ndarray, threshold: float) -> S
     return Share(int((np.asarray(opening)[vowel] <= threshold).sum()), int(vowel.sum()))
 
 
-def beat_alignment(opening: np.ndarray, waveform: np.ndarray, sample_rate: int, fps: float, sigma: float = 0.1) -> float:
+def beat_alignment(
+    opening: np.ndarray, waveform: np.ndarray, sample_rate: int, fps: float, sigma: float = 0.1
+) -> float:
     """How well the mouth's openings sit on the syllables, from 0 to 1; needs no recording of motion.
 
     BA = mean over syllables s of exp(-min_m (t_s - t_m)^2 / (2 sigma^2)). Syllables are the peaks of the speech envelope,

@@ -29,7 +29,9 @@ def lip_vertex_error(pred: Any, target: Any, lips: np.ndarray) -> float:
     return float(np.concatenate(worst).mean())
 
 
-def upper_face_dynamics_deviation(pred: Any, target: Any, template: Any, upper: np.ndarray, absolute: bool = False) -> float:
+def upper_face_dynamics_deviation(
+    pred: Any, target: Any, template: Any, upper: np.ndarray, absolute: bool = False
+) -> float:
     """FDD: how much livelier the recorded upper face is than the predicted one; 0 is best, negative is too lively.
 
     FDD = mean_{v in U} [ std_t(|g_tv - templ_v|^2) - std_t(|p_tv - templ_v|^2) ], population standard deviation, in

@@ -133,10 +133,23 @@ class SelfBias:
     """
 
     def __init__(
-        self, num_frames: int, num_tokens: int, heads: int, period: int, biased: bool, frame_mask: Tensor | None,
-        device: torch.device, full: bool = False,
-    ) -> None:  # fmt: skip
-        self.num_frames, self.num_tokens, self.heads, self.period, self.biased = num_frames, num_tokens, heads, period, biased
+        self,
+        num_frames: int,
+        num_tokens: int,
+        heads: int,
+        period: int,
+        biased: bool,
+        frame_mask: Tensor | None,
+        device: torch.device,
+        full: bool = False,
+    ) -> None:
+        self.num_frames, self.num_tokens, self.heads, self.period, self.biased = (
+            num_frames,
+            num_tokens,
+            heads,
+            period,
+            biased,
+        )
         self.full = full or num_frames <= FULL_PERIODS * period
         self.frame_mask, self.device = frame_mask, device
         self._kept: dict[tuple[object, ...], Tensor] = {}
@@ -146,7 +159,10 @@ class SelfBias:
         size = self.num_frames if self.num_frames <= QUERY_BLOCK * BLOCKS_AT_ONCE else QUERY_BLOCK
         reach = self.num_frames if self.full else REACH_PERIODS * self.period
         return [
-            (slice(start, min(start + size, self.num_frames)), slice(max(start - reach, 0), min(start + size + reach, self.num_frames)))
+            (
+                slice(start, min(start + size, self.num_frames)),
+                slice(max(start - reach, 0), min(start + size + reach, self.num_frames)),
+            )
             for start in range(0, self.num_frames, size)
         ]
 
@@ -214,7 +230,9 @@ class Attention(nn.Module):
 
     def _attended(self, query: Tensor, memory: KeyValue, bias: Tensor | None) -> Tensor:
         """The same without the projections, (B, H, n, C / H)."""
-        return F.scaled_dot_product_attention(query, memory.key, memory.value, bias, self.dropout if self.training else 0.0)
+        return F.scaled_dot_product_attention(
+            query, memory.key, memory.value, bias, self.dropout if self.training else 0.0
+        )
 
 
 class SelfAttention(Attention):
@@ -257,7 +275,11 @@ class SelfAttention(Attention):
             count = queries.stop - queries.start
             query, ahead = self._split(self.query(ahead[:, :count])), ahead[:, count:]
             attended = [
-                self._attended(query[:, :, _shifted(q, queries.start)], seen.frames(_shifted(k, first)).behind(tokens), bias.of(q, k, query.dtype))
+                self._attended(
+                    query[:, :, _shifted(q, queries.start)],
+                    seen.frames(_shifted(k, first)).behind(tokens),
+                    bias.of(q, k, query.dtype),
+                )
                 for q, k in group
             ]
             yield queries, self._merge(attended[0] if len(attended) == 1 else torch.cat(attended, 2))

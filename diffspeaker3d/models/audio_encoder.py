@@ -42,7 +42,9 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
-def to_motion_frames(features: Tensor, num_features: Tensor, rate: float, start: float, num_frames: Tensor, fps: float) -> Tensor:
+def to_motion_frames(
+    features: Tensor, num_features: Tensor, rate: float, start: float, num_frames: Tensor, fps: float
+) -> Tensor:
     """Resample features in time, linearly: row t is the feature at t / fps seconds.
 
     Args:

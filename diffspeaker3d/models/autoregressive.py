@@ -65,8 +65,12 @@ class CausalLayer(nn.Module):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.self_attention = SelfAttention(width, heads, dropout)
-        self.cross_attention = nn.Sequential(nn.Linear(width, width), nn.Dropout(dropout), nn.Linear(width, width))  # value, output
-        self.feedforward = nn.Sequential(nn.Linear(width, feedforward), nn.GELU(), nn.Dropout(dropout), nn.Linear(feedforward, width))
+        self.cross_attention = nn.Sequential(
+            nn.Linear(width, width), nn.Dropout(dropout), nn.Linear(width, width)
+        )  # value, output
+        self.feedforward = nn.Sequential(
+            nn.Linear(width, feedforward), nn.GELU(), nn.Dropout(dropout), nn.Linear(feedforward, width)
+        )
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, heard: Tensor, bias: Tensor) -> Tensor:
@@ -131,13 +135,27 @@ class AutoregressiveDecoder(nn.Module):
     """
 
     def __init__(
-        self, motion_dim: int, audio_dim: int, width: int = 64, feedforward: int = 128, heads: int = 4, layers: int = 1,
-        style_dim: int = 8, period: int = 30, dropout: float = 0.1,
-    ) -> None:  # fmt: skip
+        self,
+        motion_dim: int,
+        audio_dim: int,
+        width: int = 64,
+        feedforward: int = 128,
+        heads: int = 4,
+        layers: int = 1,
+        style_dim: int = 8,
+        period: int = 30,
+        dropout: float = 0.1,
+    ) -> None:
         super().__init__()
         if width % heads or width % 2:
             raise InputError(f"denoiser: width {width} must be even and a multiple of heads {heads}")
-        self.motion_dim, self.audio_dim, self.width, self.heads, self.style_dim = motion_dim, audio_dim, width, heads, style_dim
+        self.motion_dim, self.audio_dim, self.width, self.heads, self.style_dim = (
+            motion_dim,
+            audio_dim,
+            width,
+            heads,
+            style_dim,
+        )
         self.period, self.history = period, HISTORY_PERIODS * period
         self.input = nn.Linear(motion_dim, width)
         self.output = nn.Linear(width, motion_dim)

@@ -44,7 +44,9 @@ def build(node: Any) -> Any:
     return [build(value) for value in node] if isinstance(node, list) else node
 
 
-def save_checkpoint(folder: str | Path, model: DiffSpeaker, config: Mapping[str, Any], card: str, half: bool = False) -> None:
+def save_checkpoint(
+    folder: str | Path, model: DiffSpeaker, config: Mapping[str, Any], card: str, half: bool = False
+) -> None:
     """Write a checkpoint; the folder appears whole or not at all.
 
     Args:
@@ -61,7 +63,10 @@ def save_checkpoint(folder: str | Path, model: DiffSpeaker, config: Mapping[str,
     content = {"format_version": FORMAT_VERSION, **copy.deepcopy(dict(config))}
     content["model"]["audio_encoder"] |= model.audio_encoder.architecture()
     weights = {
-        name: (tensor.half() if half and tensor.ndim > 1 and tensor.dtype == torch.float32 else tensor).detach().cpu().contiguous()
+        name: (tensor.half() if half and tensor.ndim > 1 and tensor.dtype == torch.float32 else tensor)
+        .detach()
+        .cpu()
+        .contiguous()
         for name, tensor in model.state_dict().items()
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +118,9 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"{folder / CONFIG}: is not readable yaml; copy the checkpoint again") from error
     version = config.get("format_version") if isinstance(config, dict) else None
     if version != FORMAT_VERSION:
-        raise InputError(f"{folder / CONFIG}: format_version {version}, this program reads {FORMAT_VERSION}; update diffspeaker3d")
+        raise InputError(
+            f"{folder / CONFIG}: format_version {version}, this program reads {FORMAT_VERSION}; update diffspeaker3d"
+        )
     return dict(config)
 
 
@@ -126,9 +133,15 @@ def checkpoint_hash(folder: str | Path) -> str:
 def _allowed(target: str) -> type[nn.Module]:
     package = importlib.import_module(PACKAGE)
     module, _, name = str(target).rpartition(".")
-    known = [n for n in package.__all__ if isinstance(getattr(package, n), type) and issubclass(getattr(package, n), nn.Module)]
+    known = [
+        n
+        for n in package.__all__
+        if isinstance(getattr(package, n), type) and issubclass(getattr(package, n), nn.Module)
+    ]
     if module != PACKAGE or name not in known:
-        raise InputError(f"checkpoint: may not build {target!r}; known: {', '.join(f'{PACKAGE}.{n}' for n in sorted(known))}")
+        raise InputError(
+            f"checkpoint: may not build {target!r}; known: {', '.join(f'{PACKAGE}.{n}' for n in sorted(known))}"
+        )
     found: type[nn.Module] = getattr(package, name)
     return found
 

@@ -97,9 +97,13 @@ class DecoderLayer(nn.Module):
         ours, theirs = self.self_attention, self.cross_attention
         memories = [theirs.memory(tokens) for tokens in (style, timestep, audio)]
         told, when, heard = [theirs.folded(memory) for memory in memories] if folded else memories
-        return LayerCondition(ours.memory(style), ours.memory(timestep), told, when, theirs.alone(memories[-1]) if alone else heard)
+        return LayerCondition(
+            ours.memory(style), ours.memory(timestep), told, when, theirs.alone(memories[-1]) if alone else heard
+        )
 
-    def blocks(self, frames: Frames, condition: LayerCondition, rows: slice | None, bias: SelfBias, frame_mask: Tensor | None) -> Blocks:
+    def blocks(
+        self, frames: Frames, condition: LayerCondition, rows: slice | None, bias: SelfBias, frame_mask: Tensor | None
+    ) -> Blocks:
         """Frames (B, T, C) to frames (B, T, C), block after block where the clip is long.
 
         All of the layer happens to one block before the next, so that it stays in the processor's cache.
@@ -118,14 +122,18 @@ class DecoderLayer(nn.Module):
         if rows is not None:
             self_tokens = _join(condition.self_style, condition.self_timestep.rows(rows))
             cross_tokens = _join(condition.cross_style, condition.cross_timestep.rows(rows))
-        for queries, attended in self.self_attention.blocks(lambda wanted: self.norm1(frames(wanted)), self_tokens, bias):
+        for queries, attended in self.self_attention.blocks(
+            lambda wanted: self.norm1(frames(wanted)), self_tokens, bias
+        ):
             block = frames(queries) + self.dropout(attended)
             if isinstance(condition.audio, Alone):
                 attended = condition.audio.frames(queries).output
             elif self.cross_bias:
                 attended = self.cross_attention(self.norm2(block), cross_tokens, condition.audio.frames(queries))
             else:
-                assert isinstance(condition.audio, KeyValue) and not isinstance(cross_tokens, Folded)  # see Denoiser.folds
+                assert isinstance(condition.audio, KeyValue) and not isinstance(
+                    cross_tokens, Folded
+                )  # see Denoiser.folds
                 attended = self.cross_attention.dense(self.norm2(block), cross_tokens, condition.audio, frame_mask)
             block = block + self.dropout(attended)
             yield queries, block + self.dropout(self.feedforward(self.norm3(block)))
@@ -170,14 +178,24 @@ class Denoiser(nn.Module):
     ) -> None:
         super().__init__()
         if width % heads or width % 2 or audio_dim % 2:
-            raise InputError(f"denoiser: width {width} must be even and a multiple of heads {heads}, audio_dim {audio_dim} even")
-        self.motion_dim, self.audio_dim, self.width, self.heads, self.style_dim = motion_dim, audio_dim, width, heads, style_dim
+            raise InputError(
+                f"denoiser: width {width} must be even and a multiple of heads {heads}, audio_dim {audio_dim} even"
+            )
+        self.motion_dim, self.audio_dim, self.width, self.heads, self.style_dim = (
+            motion_dim,
+            audio_dim,
+            width,
+            heads,
+            style_dim,
+        )
         self.period, self.self_bias, self.condition_tokens = period, self_bias, condition_tokens
         self.input = nn.Linear(motion_dim, width)
         self.output = nn.Linear(width, motion_dim)
         self.audio = nn.Linear(audio_dim, width)
         self.style = nn.Linear(style_dim, width * layers, bias=False)  # on one-hot vectors this is an embedding
-        self.timestep = nn.Sequential(nn.Linear(audio_dim, width * layers), nn.SiLU(), nn.Linear(width * layers, width * layers))
+        self.timestep = nn.Sequential(
+            nn.Linear(audio_dim, width * layers), nn.SiLU(), nn.Linear(width * layers, width * layers)
+        )
         self.layers = nn.ModuleList(DecoderLayer(width, feedforward, heads, dropout, cross_bias) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
         self._products = Products()
@@ -202,7 +220,12 @@ class Denoiser(nn.Module):
         return self.output(whole(self.hidden(lambda wanted: frames[:, wanted], condition, slice(None)), x_t.shape[1]))
 
     def condition(
-        self, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None, timesteps: Sequence[int], full_attention: bool = False
+        self,
+        audio_features: Tensor,
+        style: Tensor,
+        frame_mask: Tensor | None,
+        timesteps: Sequence[int],
+        full_attention: bool = False,
     ) -> Condition:
         """Do the work that no sampling step changes.
 
@@ -281,15 +304,29 @@ class Denoiser(nn.Module):
         return SelfBias(num_frames, tokens, self.heads, self.period, self.self_bias, frame_mask, device, full)
 
     def _condition(
-        self, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None, timesteps: Tensor, rows: dict[int, int],
-        full: bool = False, folded: bool = False,
-    ) -> Condition:  # fmt: skip
+        self,
+        audio_features: Tensor,
+        style: Tensor,
+        frame_mask: Tensor | None,
+        timesteps: Tensor,
+        rows: dict[int, int],
+        full: bool = False,
+        folded: bool = False,
+    ) -> Condition:
         dtype = self.audio.weight.dtype
         audio = self.audio(audio_features.to(dtype))
         style_tokens = self.style(style.to(dtype)).unflatten(-1, (len(self.layers), -1))
-        timestep_tokens = self.timestep(timestep_sinusoid(timesteps, self.audio_dim).to(dtype)).unflatten(-1, (len(self.layers), -1))
+        timestep_tokens = self.timestep(timestep_sinusoid(timesteps, self.audio_dim).to(dtype)).unflatten(
+            -1, (len(self.layers), -1)
+        )
         layers = tuple(
-            layer.condition(style_tokens[:, [index]], timestep_tokens[:, [index]], audio, folded, not self.condition_tokens and self._narrow)
+            layer.condition(
+                style_tokens[:, [index]],
+                timestep_tokens[:, [index]],
+                audio,
+                folded,
+                not self.condition_tokens and self._narrow,
+            )
             for index, layer in enumerate(cast(Iterable[DecoderLayer], self.layers))
         )
         bias = self._bias(audio.shape[1], frame_mask, audio.device, full)
@@ -315,4 +352,9 @@ def _plus(frames: Frames, token: Tensor) -> Frames:
 def _join(style: Memory, timestep: Memory) -> Memory:
     """Tokens [style, timestep] (B, H, 2, …); either side may be shared by all items."""
     batch = max(len(style.key), len(timestep.key))
-    return type(style)(*(torch.cat([a.expand(batch, -1, -1, -1), b.expand(batch, -1, -1, -1)], 2) for a, b in zip(style, timestep, strict=True)))
+    return type(style)(
+        *(
+            torch.cat([a.expand(batch, -1, -1, -1), b.expand(batch, -1, -1, -1)], 2)
+            for a, b in zip(style, timestep, strict=True)
+        )
+    )

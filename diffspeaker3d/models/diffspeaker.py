@@ -58,7 +58,9 @@ class DiffSpeaker(nn.Module):
         _fits("motion dimension", motion.dim, denoiser.motion_dim)
         _fits("number of styles", len(style_names), denoiser.style_dim)
         if audio_encoder.fps != fps:
-            raise InputError(f"model: fps {fps} of the motion does not fit fps {audio_encoder.fps} of the audio encoder")
+            raise InputError(
+                f"model: fps {fps} of the motion does not fit fps {audio_encoder.fps} of the audio encoder"
+            )
         self.audio_encoder = audio_encoder
         self.denoiser: Denoiser | AutoregressiveDecoder = denoiser
         self.motion = motion

@@ -85,7 +85,9 @@ class VertexSpace:
         denoiser, positions = self.denoiser, self.condition.positions
         dtype = denoiser.input.weight.dtype
         blocks = denoiser.hidden(
-            lambda frames: denoiser.input(x_t[:, frames].to(dtype)) + positions[frames], self.condition, self.condition.row(timestep)
+            lambda frames: denoiser.input(x_t[:, frames].to(dtype)) + positions[frames],
+            self.condition,
+            self.condition.row(timestep),
         )
         return whole(((frames, denoiser.output(h).to(x_t.dtype)) for frames, h in blocks), x_t.shape[1])
 
@@ -123,7 +125,9 @@ class LatentSpace:
     def __call__(self, x_t: Tensor, timestep: int) -> Tensor:
         dtype = self.denoiser.input.weight.dtype
         blocks = self.denoiser.hidden(
-            lambda frames: (x_t[:, frames] + self._offset[frames]).to(dtype), self.condition, self.condition.row(timestep)
+            lambda frames: (x_t[:, frames] + self._offset[frames]).to(dtype),
+            self.condition,
+            self.condition.row(timestep),
         )
         end = self._homogeneous if timestep == self.last else self.product
         return whole(((frames, end(h).to(x_t.dtype)) for frames, h in blocks), x_t.shape[1])
@@ -165,7 +169,9 @@ class Products:
         """L (C, C) float32, lower triangular: L L' = W_in S² W_in', S the diagonal of `spread` (D,)."""
         weight = denoiser.input.weight
         key = (*_identity([weight]), None if spread is None else tuple(spread.tolist()))
-        return self._once("root", key, lambda: cholesky_of_rows(weight.float() if spread is None else weight.float() * spread))
+        return self._once(
+            "root", key, lambda: cholesky_of_rows(weight.float() if spread is None else weight.float() * spread)
+        )
 
     def _once(self, name: str, key: tuple[object, ...], make: Callable[[], Any]) -> Any:
         if name not in self._kept or self._kept[name][0] != key:

@@ -64,7 +64,9 @@ class MelEncoder(AudioEncoder):
         self.blocks = nn.ModuleList(ResidualBlock(width, dilation, dropout) for dilation in dilations)
         self.final_norm = nn.LayerNorm(width)
 
-    def forward(self, waveform: Tensor, num_samples: Tensor, num_frames: Tensor, mel_warp: Tensor | None = None) -> Tensor:
+    def forward(
+        self, waveform: Tensor, num_samples: Tensor, num_frames: Tensor, mel_warp: Tensor | None = None
+    ) -> Tensor:
         """As `AudioEncoder.forward`; `mel_warp` (B,) sets the vocal-tract factors instead of drawing them."""
         mel, num_mels = self.log_mel(waveform, num_samples, mel_warp)
         mel = normalise(mel, num_mels)
@@ -83,7 +85,9 @@ class MelEncoder(AudioEncoder):
         """Log power (B, n, M), frame k centred on sample 160 k, and the number (B,) of frames that hear sound."""
         waveform = waveform * length_mask(num_samples, waveform.shape[1])
         with torch.autocast(waveform.device.type, enabled=False):
-            spectrum = torch.stft(waveform.float(), FFT, HOP, WINDOW, self.window, pad_mode="constant", return_complex=True)
+            spectrum = torch.stft(
+                waveform.float(), FFT, HOP, WINDOW, self.window, pad_mode="constant", return_complex=True
+            )
             power = spectrum.real.square() + spectrum.imag.square()
             if mel_warp is None and self.training:
                 mel_warp = self._draw_warp(len(waveform), waveform.device)

@@ -88,7 +88,9 @@ class ControlMotion(nn.Module):
             if values is not None and len(values) != self.dim:
                 raise InputError(f"motion: {what} has {len(values)} values for {self.dim} controls")
         if scale is not None and min(scale) <= 0:
-            raise InputError(f"motion: scale of {self.names[list(scale).index(min(scale))]} must be positive, got {min(scale)}")
+            raise InputError(
+                f"motion: scale of {self.names[list(scale).index(min(scale))]} must be positive, got {min(scale)}"
+            )
         self.register_buffer("mean", torch.tensor(list(mean) if mean is not None else [0.0] * self.dim))
         self.register_buffer("scale", torch.tensor(list(scale) if scale is not None else [1.0] * self.dim))
 

@@ -27,7 +27,16 @@ class OfficialCorpus:
     topology: str
 
 
-_VOCASET_SPEAKERS = ("170728_03272", "170904_00128", "170725_00137", "170915_00223", "170811_03274", "170913_03279", "170904_03276", "170912_03278")
+_VOCASET_SPEAKERS = (
+    "170728_03272",
+    "170904_00128",
+    "170725_00137",
+    "170915_00223",
+    "170811_03274",
+    "170913_03279",
+    "170904_03276",
+    "170912_03278",
+)
 CORPORA = {
     "vocaset": OfficialCorpus(30, 4, tuple(f"FaceTalk_{speaker}_TA" for speaker in _VOCASET_SPEAKERS), "flame"),
     "biwi": OfficialCorpus(25, 4, ("F2", "F3", "F4", "M3", "M4", "M5"), "biwi"),
@@ -45,8 +54,14 @@ _NAMES = (
     (r"obj_vector\.weight", r"style.weight"),
     (r"transformer_decoder\.layers\.(\d+)\.self_attn\.in_proj_(weight|bias)", r"layers.\1.self_attention.STACKED.\2"),
     (r"transformer_decoder\.layers\.(\d+)\.self_attn\.out_proj\.(weight|bias)", r"layers.\1.self_attention.output.\2"),
-    (r"transformer_decoder\.layers\.(\d+)\.multihead_attn\.in_proj_(weight|bias)", r"layers.\1.cross_attention.STACKED.\2"),
-    (r"transformer_decoder\.layers\.(\d+)\.multihead_attn\.out_proj\.(weight|bias)", r"layers.\1.cross_attention.output.\2"),
+    (
+        r"transformer_decoder\.layers\.(\d+)\.multihead_attn\.in_proj_(weight|bias)",
+        r"layers.\1.cross_attention.STACKED.\2",
+    ),
+    (
+        r"transformer_decoder\.layers\.(\d+)\.multihead_attn\.out_proj\.(weight|bias)",
+        r"layers.\1.cross_attention.output.\2",
+    ),
     (r"transformer_decoder\.layers\.(\d+)\.linear1\.(weight|bias)", r"layers.\1.feedforward.0.\2"),
     (r"transformer_decoder\.layers\.(\d+)\.linear2\.(weight|bias)", r"layers.\1.feedforward.3.\2"),
     (r"transformer_decoder\.layers\.(\d+)\.(norm[123])\.(weight|bias)", r"layers.\1.\2.\3"),
@@ -78,12 +93,22 @@ def convert_official(
     if encoder not in ENCODERS:
         raise InputError(f"checkpoint: unknown audio encoder {encoder!r}; known: {', '.join(ENCODERS)}")
     state = read_tensors(checkpoint)
-    audio = {_weight_norm(name.removeprefix(AUDIO_PREFIX)): value for name, value in state.items() if name.startswith(AUDIO_PREFIX)}
-    rest = {name.removeprefix(DENOISER_PREFIX): value for name, value in state.items() if not name.startswith(AUDIO_PREFIX)}
+    audio = {
+        _weight_norm(name.removeprefix(AUDIO_PREFIX)): value
+        for name, value in state.items()
+        if name.startswith(AUDIO_PREFIX)
+    }
+    rest = {
+        name.removeprefix(DENOISER_PREFIX): value for name, value in state.items() if not name.startswith(AUDIO_PREFIX)
+    }
     denoiser = denoiser_weights(rest, str(checkpoint))
     config = _config(denoiser, CORPORA[dataset], dict(encoder_architecture or {}), str(checkpoint))
     model = build(config["model"])
-    audio = {name: value for name, value in audio.items() if name != "masked_spec_embed" or name in model.audio_encoder.model.state_dict()}
+    audio = {
+        name: value
+        for name, value in audio.items()
+        if name != "masked_spec_embed" or name in model.audio_encoder.model.state_dict()
+    }
     try:
         model.denoiser.load_state_dict(denoiser, strict=True)
         model.audio_encoder.model.load_state_dict(audio, strict=True)
@@ -108,7 +133,9 @@ def denoiser_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tens
         elif name not in _IGNORED:
             unknown.append(name)
     if unknown or "input.weight" not in weights:
-        raise InputError(f"{source}: not an official denoiser; unknown weights: {', '.join(sorted(unknown)[:5]) or 'none'}, known ones: {len(weights)}")
+        raise InputError(
+            f"{source}: not an official denoiser; unknown weights: {', '.join(sorted(unknown)[:5]) or 'none'}, known ones: {len(weights)}"
+        )
     weights["style.weight"] = weights["style.weight"].T.contiguous()  # embedding rows -> linear columns
     return weights
 
@@ -127,7 +154,9 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (UnpicklingError, RuntimeError, BadZipFile, ValueError, EOFError, OSError) as error:
         reason = " ".join(str(error).partition("WeightsUnpickler error:")[2].split()) or type(error).__name__
-        raise InputError(f"{path}: cannot be read safely ({reason[:120]}); save its state_dict alone with torch.save") from error
+        raise InputError(
+            f"{path}: cannot be read safely ({reason[:120]}); save its state_dict alone with torch.save"
+        ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else {}
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
@@ -163,12 +192,16 @@ def _weight_norm(name: str) -> str:
     )
 
 
-def _config(denoiser: Mapping[str, Tensor], corpus: OfficialCorpus, architecture: dict[str, Any], source: str) -> dict[str, Any]:
+def _config(
+    denoiser: Mapping[str, Tensor], corpus: OfficialCorpus, architecture: dict[str, Any], source: str
+) -> dict[str, Any]:
     """The configuration that the shapes of the weights imply."""
     width, motion_dim = denoiser["input.weight"].shape
     style_dim = denoiser["style.weight"].shape[1]
     if motion_dim % 3 or style_dim != len(corpus.style_names):
-        raise InputError(f"{source}: has {motion_dim} outputs and {style_dim} styles; {corpus.topology} needs 3V and {len(corpus.style_names)}")
+        raise InputError(
+            f"{source}: has {motion_dim} outputs and {style_dim} styles; {corpus.topology} needs 3V and {len(corpus.style_names)}"
+        )
     package = "diffspeaker3d.models"
     return {
         "model": {

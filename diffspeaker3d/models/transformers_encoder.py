@@ -26,6 +26,7 @@ MARGIN_FEATURES = 100  # two seconds dropped where two of Whisper's windows meet
 CONNECT_SECONDS = 5.0
 TIME, ENDPOINTS = "time", "endpoints"
 
+
 class TransformersEncoder(AudioEncoder):
     """The last hidden state, resampled to motion frames.
 
@@ -123,15 +124,21 @@ class TransformersEncoder(AudioEncoder):
         from transformers import WhisperFeatureExtractor
 
         extractor = WhisperFeatureExtractor(feature_size=self.model.config.num_mel_bins)
-        mel = extractor(list(waveform.float().cpu().numpy()), sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features
+        mel = extractor(
+            list(waveform.float().cpu().numpy()), sampling_rate=SAMPLE_RATE, return_tensors="pt"
+        ).input_features
         return mel.to(waveform.device, self.model.conv1.weight.dtype)
 
     def _freeze(self, trainable: str | Sequence[str]) -> None:
-        patterns = {"none": [], "all": ["*"]}.get(trainable, [trainable]) if isinstance(trainable, str) else list(trainable)
+        patterns = (
+            {"none": [], "all": ["*"]}.get(trainable, [trainable]) if isinstance(trainable, str) else list(trainable)
+        )
         names = [name for name, _ in self.model.named_parameters()]
         for pattern in patterns:
             if not any(fnmatch(name, pattern) for name in names):
-                raise InputError(f"audio encoder: trainable pattern {pattern!r} matches no parameter; one is {names[-1]}")
+                raise InputError(
+                    f"audio encoder: trainable pattern {pattern!r} matches no parameter; one is {names[-1]}"
+                )
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(any(fnmatch(name, pattern) for pattern in patterns))
         self.trains = bool(patterns)
@@ -171,7 +178,9 @@ def _load(name_or_path: str) -> nn.Module:
         cached = True
     except (OSError, ValueError) as error:
         if local:
-            raise InputError(f"{name_or_path}: not a model folder ({_first_line(error)}); it needs config.json and model.safetensors") from error
+            raise InputError(
+                f"{name_or_path}: not a model folder ({_first_line(error)}); it needs config.json and model.safetensors"
+            ) from error
         _check_hub(name_or_path)
         config = AutoConfig.from_pretrained(name_or_path)
         cached = False
@@ -180,7 +189,9 @@ def _load(name_or_path: str) -> nn.Module:
     try:
         return _encoder(AutoModel.from_pretrained(name_or_path, local_files_only=cached))
     except (OSError, ValueError) as error:
-        raise InputError(f"{name_or_path}: weights cannot be loaded ({_first_line(error)}); download the model again") from error
+        raise InputError(
+            f"{name_or_path}: weights cannot be loaded ({_first_line(error)}); download the model again"
+        ) from error
 
 
 def _encoder(model: Any) -> nn.Module:
@@ -193,8 +204,13 @@ def _check_hub(name: str) -> None:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    remedy = "download the model elsewhere and give its folder as audio_encoder.name_or_path=DIR, or use audio_encoder=mel"
-    if os.environ.get("HF_HUB_OFFLINE", "") in ("1", "true") or os.environ.get("TRANSFORMERS_OFFLINE", "") in ("1", "true"):
+    remedy = (
+        "download the model elsewhere and give its folder as audio_encoder.name_or_path=DIR, or use audio_encoder=mel"
+    )
+    if os.environ.get("HF_HUB_OFFLINE", "") in ("1", "true") or os.environ.get("TRANSFORMERS_OFFLINE", "") in (
+        "1",
+        "true",
+    ):
         raise InputError(f"{name}: not in the local cache and the hub is switched off; {remedy}")
     try:
         HfApi().model_info(name, timeout=CONNECT_SECONDS)

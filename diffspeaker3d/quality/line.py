@@ -17,7 +17,9 @@ SHORTEST_PAUSE = 0.5  # seconds
 PAUSE_MARGIN = 0.2  # seconds at either end of a pause in which the mouth may still, or already, move
 SMOOTHING = 0.05  # seconds, Gaussian, before opening and sound are compared
 LONGEST_LAG = 0.4  # seconds either way
-BEATS = 4.0  # independent looks at the mouth in a second of speech: correlations are uncertain by 1 / sqrt(BEATS * seconds)
+BEATS = (
+    4.0  # independent looks at the mouth in a second of speech: correlations are uncertain by 1 / sqrt(BEATS * seconds)
+)
 VOICE_BAND = (250.0, 1500.0)  # Hz, where vowels are loud and fricatives are not: what the jaw opens for
 SHORTEST_COMPARISON = 2.0  # seconds of sound below which a lag says nothing
 CLIPPED = 0.999  # a weight from here on stands at its stop
@@ -93,7 +95,11 @@ class LineReport:
 
 
 def inspect(
-    animation: Animation, name: str = "", *, bilabials: Sequence[tuple[float, float]] | None = None, thresholds: Thresholds | None = None
+    animation: Animation,
+    name: str = "",
+    *,
+    bilabials: Sequence[tuple[float, float]] | None = None,
+    thresholds: Thresholds | None = None,
 ) -> LineReport:
     """Measure one animated line.
 
@@ -112,7 +118,10 @@ def inspect(
     if metres is not None and len(lips):
         moving = np.concatenate([chunk[:, lips] for chunk in animation.chunks()]) * metres
         steps = np.linalg.norm(np.diff(moving, axis=0), axis=-1)
-        measured |= {"jitter": jitter(moving, animation.fps), "peak_speed": float(steps.max(initial=0.0)) * animation.fps}
+        measured |= {
+            "jitter": jitter(moving, animation.fps),
+            "peak_speed": float(steps.max(initial=0.0)) * animation.fps,
+        }
     if metres is not None and {"lip_upper_mid", "lip_lower_mid"} <= set(animation.topology.regions):
         measured |= _mouth(animation, bilabials)
     failures, severity = _judge(measured, thresholds or Thresholds())
@@ -147,9 +156,16 @@ def lag(opening: np.ndarray, level: np.ndarray, fps: float) -> tuple[float, floa
     """
     from scipy.ndimage import gaussian_filter1d
 
-    a, b = (gaussian_filter1d(x, SMOOTHING * fps) for x in (np.asarray(opening, np.float64), np.asarray(level, np.float64)))
+    a, b = (
+        gaussian_filter1d(x, SMOOTHING * fps) for x in (np.asarray(opening, np.float64), np.asarray(level, np.float64))
+    )
     reach = min(round(LONGEST_LAG * fps), len(a) // 3)
-    scores = np.array([_correlation(a[max(s, 0) : len(a) + min(s, 0)], b[max(-s, 0) : len(b) - max(s, 0)]) for s in range(-reach, reach + 1)])
+    scores = np.array(
+        [
+            _correlation(a[max(s, 0) : len(a) + min(s, 0)], b[max(-s, 0) : len(b) - max(s, 0)])
+            for s in range(-reach, reach + 1)
+        ]
+    )
     as_high = 1 / np.sqrt(BEATS * len(a) / fps)
     padded = np.pad(scores, 1, constant_values=-1.0)
     peaks = np.flatnonzero((scores >= padded[:-2]) & (scores >= padded[2:]) & (scores >= scores.max() - as_high))
@@ -185,7 +201,10 @@ def _clipping(animation: Animation) -> dict[str, object]:
         return {}
     shares = (animation.weights >= CLIPPED).mean(0)
     worst = int(shares.argmax())
-    return {"clipping": float(shares[worst]), "clipped_shape": animation.weight_names[worst] if shares[worst] > 0 else ""}
+    return {
+        "clipping": float(shares[worst]),
+        "clipped_shape": animation.weight_names[worst] if shares[worst] > 0 else "",
+    }
 
 
 def _mouth(animation: Animation, bilabials: Sequence[tuple[float, float]] | None) -> dict[str, object]:
@@ -208,11 +227,16 @@ def _mouth(animation: Animation, bilabials: Sequence[tuple[float, float]] | None
     speed = np.abs(np.gradient(opening)) * fps * 1000 if len(opening) > 1 else np.zeros(1)
     found["loudness"] = level
     if still.any():
-        found |= {"silence_drift_mm": float(np.abs(opening[still]).mean()) * 1000, "silence_speed_mm": float(speed[still].mean())}
+        found |= {
+            "silence_drift_mm": float(np.abs(opening[still]).mean()) * 1000,
+            "silence_speed_mm": float(speed[still].mean()),
+        }
     if (~still).sum() >= SHORTEST_COMPARISON * fps and level.max() ** 2 > QUIET_FLOOR:
         found["speech_speed_mm"] = float(speed[~still].mean())
         if np.ptp(opening) > LEAST_SPREAD:
-            found["lag_s"], found["sync"] = lag(opening, loudness(_vowels(animation.waveform, rate), rate, fps, len(opening)), fps)
+            found["lag_s"], found["sync"] = lag(
+                opening, loudness(_vowels(animation.waveform, rate), rate, fps, len(opening)), fps
+            )
     return found
 
 
@@ -233,12 +257,16 @@ def _judge(measured: dict[str, object], limits: Thresholds) -> tuple[list[str], 
     ]  # fmt: skip
     checks = [(value / limit, text.format(value)) for key, limit, text in at_most if (value := number(key)) is not None]
     if spoken and missed is not None:
-        checks.append((missed / spoken / limits.closures_missed, f"lips stay apart at {missed:.0f} of {spoken:.0f} p, b, m"))
+        checks.append(
+            (missed / spoken / limits.closures_missed, f"lips stay apart at {missed:.0f} of {spoken:.0f} p, b, m")
+        )
     if (speed := number("speech_speed_mm")) is not None:
         checks.append((limits.speech_speed_mm / max(speed, 1e-3), f"mouth hardly moves in speech: {speed:.1f} mm/s"))
     if sync is not None and late is not None and sync < limits.sync:
         checks.append((limits.sync / max(sync, 1e-2), f"mouth does not follow the sound: correlation {sync:.2f}"))
     elif late is not None:
-        checks.append((abs(late) / limits.lag_s, f"mouth is {abs(late) * 1000:.0f} ms {'late' if late > 0 else 'early'}"))
+        checks.append(
+            (abs(late) / limits.lag_s, f"mouth is {abs(late) * 1000:.0f} ms {'late' if late > 0 else 'early'}")
+        )
     checks.sort(key=lambda check: -check[0])
     return [f"{text}" for ratio, text in checks if ratio > 1], max((ratio for ratio, _ in checks), default=0.0)

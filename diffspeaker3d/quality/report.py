@@ -19,11 +19,17 @@ WIDTH, HEIGHT = 260, 44  # of a curve, pixels
 LOUDNESS_FULL = 0.55  # square root of an RMS of 0.3, about as loud as speech gets: height of the picture
 OPENING_FULL_MM = 20.0
 COLUMNS = (  # attribute, heading, unit, form, factor to that unit
-    ("duration_s", "length", "s", "{:.1f}", 1), ("closures_missed", "p b m open", "of", "{:.0f}", 1), ("lag_s", "lag", "ms", "{:+.0f}", 1000),
-    ("sync", "sync", "corr.", "{:.2f}", 1), ("jitter", "jerk", "m/s³", "{:.0f}", 1), ("peak_speed", "peak", "m/s", "{:.2f}", 1),
-    ("clipping", "clipped", "%", "{:.0f}", 100), ("silence_drift_mm", "off rest", "mm", "{:.1f}", 1),
-    ("silence_speed_mm", "in pauses", "mm/s", "{:.1f}", 1), ("speech_speed_mm", "in speech", "mm/s", "{:.0f}", 1),
-)  # fmt: skip
+    ("duration_s", "length", "s", "{:.1f}", 1),
+    ("closures_missed", "p b m open", "of", "{:.0f}", 1),
+    ("lag_s", "lag", "ms", "{:+.0f}", 1000),
+    ("sync", "sync", "corr.", "{:.2f}", 1),
+    ("jitter", "jerk", "m/s³", "{:.0f}", 1),
+    ("peak_speed", "peak", "m/s", "{:.2f}", 1),
+    ("clipping", "clipped", "%", "{:.0f}", 100),
+    ("silence_drift_mm", "off rest", "mm", "{:.1f}", 1),
+    ("silence_speed_mm", "in pauses", "mm/s", "{:.1f}", 1),
+    ("speech_speed_mm", "in speech", "mm/s", "{:.0f}", 1),
+)
 STYLE = """
 body { margin: 2rem auto; max-width: 1320px; padding: 0 1rem; color: #23262b; background: #fff; font: 14px/1.45 system-ui, sans-serif; }
 h1 { font-size: 20px; } p { color: #5d636b; max-width: 80ch; } .wide { overflow-x: auto; }
@@ -49,7 +55,9 @@ class Entry:
         return (self.error,) if self.error else self.line.failures
 
 
-def write_report(entries: Sequence[Entry], folder: str | Path, thresholds: Thresholds | None = None) -> tuple[Path, Path]:
+def write_report(
+    entries: Sequence[Entry], folder: str | Path, thresholds: Thresholds | None = None
+) -> tuple[Path, Path]:
     """Write report.html and report.json into a folder.
 
     Args:
@@ -70,16 +78,29 @@ def write_report(entries: Sequence[Entry], folder: str | Path, thresholds: Thres
 
 
 def _json(entries: Sequence[Entry], folder: Path, limits: Thresholds) -> str:
-    lines = [entry.line.numbers() | {"failures": entry.failures, "outputs": [_relative(o, folder) for o in entry.outputs]} for entry in entries]
+    lines = [
+        entry.line.numbers() | {"failures": entry.failures, "outputs": [_relative(o, folder) for o in entry.outputs]}
+        for entry in entries
+    ]
     failed = sum(bool(entry.failures) for entry in entries)
-    content = {"format_version": FORMAT_VERSION, "lines": len(entries), "failed": failed, "thresholds": asdict(limits), "reports": lines}
+    content = {
+        "format_version": FORMAT_VERSION,
+        "lines": len(entries),
+        "failed": failed,
+        "thresholds": asdict(limits),
+        "reports": lines,
+    }
     return json.dumps(content, indent=1, allow_nan=False)
 
 
 def _page(entries: Sequence[Entry], folder: Path, limits: Thresholds) -> str:
     failed = sum(bool(entry.failures) for entry in entries)
     seconds = sum(entry.line.duration_s for entry in entries)
-    verdict = f'<span class="bad">{failed} of {len(entries)} lines need a look</span>' if failed else f'<span class="good">all {len(entries)} lines pass</span>'
+    verdict = (
+        f'<span class="bad">{failed} of {len(entries)} lines need a look</span>'
+        if failed
+        else f'<span class="good">all {len(entries)} lines pass</span>'
+    )
     head = "".join(f"<th>{title}<small>{unit}</small></th>" for _, title, unit, _, _ in COLUMNS)
     known = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in asdict(limits).items())
     return (
@@ -94,7 +115,10 @@ def _page(entries: Sequence[Entry], folder: Path, limits: Thresholds) -> str:
 
 
 def _row(entry: Entry, folder: Path) -> str:
-    links = "".join(f'<a href="{quote(target)}">{html.escape(Path(target).suffix)}</a>' for target in (_relative(o, folder) for o in entry.outputs))
+    links = "".join(
+        f'<a href="{quote(target)}">{html.escape(Path(target).suffix)}</a>'
+        for target in (_relative(o, folder) for o in entry.outputs)
+    )
     faults = "".join(f"<li>{html.escape(fault)}</li>" for fault in entry.failures)
     cells = "".join(f"<td>{_cell(entry.line, key, form, factor)}</td>" for key, _, _, form, factor in COLUMNS)
     return f'<tr><td><b>{html.escape(entry.line.name)}</b><ul>{faults}</ul><span class="links">{links}</span></td><td>{curves(entry.line)}</td>{cells}</tr>\n'
@@ -131,4 +155,8 @@ def _points(heights: np.ndarray) -> str:
 
 def _relative(output: str, folder: Path) -> str:
     path = Path(output)
-    return path.resolve().relative_to(folder.resolve()).as_posix() if path.resolve().is_relative_to(folder.resolve()) else output
+    return (
+        path.resolve().relative_to(folder.resolve()).as_posix()
+        if path.resolve().is_relative_to(folder.resolve())
+        else output
+    )

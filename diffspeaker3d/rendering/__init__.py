@@ -1,8 +1,8 @@
 """Pictures and videos of moving heads: pyrender on EGL, on OSMesa, or a NumPy rasteriser, whichever works.
 
-    renderer = open_renderer(topology, template, RenderOptions(size=(512, 512)))    # vertices -> image
-    render_animation(animation, "speech.mp4")                                       # with sound
-    contact_sheet(animation, "speech.png", times=8)                                 # stills
+renderer = open_renderer(topology, template, RenderOptions(size=(512, 512)))    # vertices -> image
+render_animation(animation, "speech.mp4")                                       # with sound
+contact_sheet(animation, "speech.png", times=8)                                 # stills
 """
 
 from __future__ import annotations

@@ -59,7 +59,9 @@ def look(yaw: float, pitch: float) -> np.ndarray:
     return np.stack([right, np.cross(backward, right), backward]).astype(np.float32)
 
 
-def frame_head(template: np.ndarray, size: tuple[int, int], direction: tuple[float, float], zoom: float = 1.0) -> Camera:
+def frame_head(
+    template: np.ndarray, size: tuple[int, int], direction: tuple[float, float], zoom: float = 1.0
+) -> Camera:
     """The camera from which the whole template fills the picture up to `MARGIN`, whatever its unit and origin.
 
     Args:

@@ -23,7 +23,11 @@ LABELS = ("prediction", "ground truth")
 
 
 def render_animation(
-    animation: Animation, path: str | Path, options: RenderOptions | None = None, compare: Animation | None = None, labels: Sequence[str] = LABELS
+    animation: Animation,
+    path: str | Path,
+    options: RenderOptions | None = None,
+    compare: Animation | None = None,
+    labels: Sequence[str] = LABELS,
 ) -> int:
     """Write an animation as mp4 with its sound, streaming: memory does not grow with its length.
 
@@ -42,7 +46,9 @@ def render_animation(
     """
     options = options or RenderOptions()
     count = len(animation) if compare is None else min(len(animation), len(compare))
-    frames = render_frames(animation, options) if compare is None else compare_frames(animation, compare, options, labels)
+    frames = (
+        render_frames(animation, options) if compare is None else compare_frames(animation, compare, options, labels)
+    )
     with closing(frames):  # gives the graphics context back also when the encoder fails
         # Writes to stderr, and only to a terminal, and only if it takes long.
         shown = tqdm(frames, total=count, desc=Path(path).name, unit="frame", delay=2, disable=None, leave=False)
@@ -63,9 +69,13 @@ def compare_frames(
     options = options or RenderOptions()
     same = animation.topology.hash == other.topology.hash
     if not math.isclose(animation.fps, other.fps, rel_tol=1e-3):
-        raise InputError(f"compare: {animation.fps:g} and {other.fps:g} frames per second do not go side by side; resample one")
+        raise InputError(
+            f"compare: {animation.fps:g} and {other.fps:g} frames per second do not go side by side; resample one"
+        )
     if options.error_scale is not None and not same:
-        raise InputError("error_scale: the two animations have different topologies, so their distance has no meaning; leave error_scale out")
+        raise InputError(
+            "error_scale: the two animations have different topologies, so their distance has no meaning; leave error_scale out"
+        )
     scale = None if options.error_scale is None else ErrorScale.for_unit(animation.topology.unit, options.error_scale)
     with ExitStack() as stack:
         left = stack.enter_context(open_renderer(animation.topology, animation.template, options))
@@ -79,7 +89,11 @@ def compare_frames(
 
 
 def contact_sheet(
-    animation: Animation, path: str | Path, times: Sequence[float] | int = 8, options: RenderOptions | None = None, columns: int = 4
+    animation: Animation,
+    path: str | Path,
+    times: Sequence[float] | int = 8,
+    options: RenderOptions | None = None,
+    columns: int = 4,
 ) -> None:
     """Write stills with their times as one PNG: a clip at a glance.
 

@@ -12,7 +12,12 @@ from diffspeaker3d.topology import METRES_PER_UNIT
 
 # sRGB at equal steps from no error to the end of the scale: lightness falls evenly from clay grey over orange to
 # dark violet, so that the order is seen without the hue.
-RAMP = np.array([(226, 222, 216), (247, 201, 126), (243, 137, 72), (213, 72, 86), (142, 32, 110), (62, 15, 82)], np.float32) / 255
+RAMP = (
+    np.array(
+        [(226, 222, 216), (247, 201, 126), (243, 137, 72), (213, 72, 86), (142, 32, 110), (62, 15, 82)], np.float32
+    )
+    / 255
+)
 
 
 def ramp(fraction: np.ndarray) -> np.ndarray:

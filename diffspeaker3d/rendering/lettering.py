@@ -80,7 +80,9 @@ def label(image: np.ndarray, text: str) -> np.ndarray:
 
 def _glyph(character: str) -> tuple[list[np.ndarray], int]:
     """Polylines (n, 2) of a character in grid units, and its width."""
-    strokes = [np.array([[int(p[0]), int(p[1])] for p in line.split()]) for line in GLYPHS.get(character, UNKNOWN).split(";")]
+    strokes = [
+        np.array([[int(p[0]), int(p[1])] for p in line.split()]) for line in GLYPHS.get(character, UNKNOWN).split(";")
+    ]
     return strokes, max(int(points[:, 0].max()) for points in strokes)
 
 

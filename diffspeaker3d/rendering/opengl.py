@@ -111,13 +111,23 @@ class OpenGLCanvas:
             self._patch()
             self._build(faces, num_vertices)
             self._offscreen.render(self._scene, flags=self._pyrender.RenderFlags.FLAT)  # makes buffers and shaders
-        except (OpenGL.error.Error, ImportError, AttributeError, AssertionError, OSError, RuntimeError, ValueError) as error:
+        except (
+            OpenGL.error.Error,
+            ImportError,
+            AttributeError,
+            AssertionError,
+            OSError,
+            RuntimeError,
+            ValueError,
+        ) as error:
             raise InputError(_refusal(platform, error)) from error
 
     def _patch(self) -> None:
         platform, renderer = self._offscreen._platform, self._offscreen._renderer
         if self.name == "osmesa":
-            platform.supports_framebuffers = lambda: True  # a framebuffer object has multisampling, OSMesa's own has none
+            platform.supports_framebuffers = lambda: (
+                True
+            )  # a framebuffer object has multisampling, OSMesa's own has none
         else:
             # pyrender ends the display that all renderers of the process share; end our context only.
             platform.delete_context = types.MethodType(_delete_egl_context, platform)
@@ -129,7 +139,8 @@ class OpenGLCanvas:
         colors = np.ones((num_vertices, 4), np.float32)
         parts = [(faces, 4)] + ([(edges_of(faces), 1)] if self.wireframe else [])
         self._primitives = [
-            pyrender.Primitive(positions=zeros, color_0=colors, indices=indices, material=white, mode=mode) for indices, mode in parts
+            pyrender.Primitive(positions=zeros, color_0=colors, indices=indices, material=white, mode=mode)
+            for indices, mode in parts
         ]
         # Floats: pyrender reads integer colours as 0..255. Transparent black leaves the coverage in alpha.
         self._scene = pyrender.Scene(bg_color=[0.0, 0.0, 0.0, 0.0], ambient_light=[1.0, 1.0, 1.0])
@@ -137,7 +148,10 @@ class OpenGLCanvas:
             self._scene.add(pyrender.Mesh([primitive]))
         width, height = self.camera.size
         lens = pyrender.PerspectiveCamera(
-            yfov=2 * np.arctan(height / 2 / self.camera.focal), aspectRatio=width / height, znear=self.camera.near, zfar=self.camera.far
+            yfov=2 * np.arctan(height / 2 / self.camera.focal),
+            aspectRatio=width / height,
+            znear=self.camera.near,
+            zfar=self.camera.far,
         )
         self._scene.add(lens, pose=self.camera.pose)
 

@@ -62,7 +62,9 @@ class RenderOptions:
         """(yaw, pitch) of the viewer, degrees."""
         if isinstance(self.view, str):
             if self.view not in VIEWS:
-                raise InputError(f"view={self.view}: no such view; known: {', '.join(VIEWS)}, or [yaw,pitch] in degrees")
+                raise InputError(
+                    f"view={self.view}: no such view; known: {', '.join(VIEWS)}, or [yaw,pitch] in degrees"
+                )
             return VIEWS[self.view]
         if len(self.view) != 2 or not abs(self.view[1]) < 90:
             raise InputError(f"view={self.view}: give [yaw,pitch] in degrees, pitch between -90 and 90")

@@ -105,7 +105,9 @@ def _samples(
         start = stop
 
 
-def _weight(px: np.ndarray, py: np.ndarray, area: np.ndarray, i: int, j: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _weight(
+    px: np.ndarray, py: np.ndarray, area: np.ndarray, i: int, j: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Coefficients a, b, c (F,) of a barycentric weight a x + b y + c: that of the corner opposite to edge i -> j."""
     a = -(py[:, j] - py[:, i]) / area
     b = (px[:, j] - px[:, i]) / area
@@ -153,7 +155,9 @@ class NumpyCanvas:
         pixel = np.flatnonzero(seen.face >= 0)
         face, weight = seen.face[pixel], seen.weights[:, pixel]
         edge = _edge_distance(x, y, self.faces, face, weight) < LINE_WIDTH / 2 * SAMPLES if self.wireframe else None
-        samples = np.zeros((4, height * width), np.uint8)  # one plane per channel: rows of three numbers are slow in NumPy
+        samples = np.zeros(
+            (4, height * width), np.uint8
+        )  # one plane per channel: rows of three numbers are slow in NumPy
         for channel, values in enumerate(colors.astype(np.float32).T * np.float32(255)):
             first, second, third = (values[self.faces[:, k]] for k in range(3))
             color = third[face] + weight[0] * (first - third)[face] + weight[1] * (second - third)[face]

@@ -23,7 +23,9 @@ SHEEN = 0.10  # brightening of grazing angles
 # region -> (strength, exponent) of the highlight; everything else is matte
 GLOSS = {"lips": (0.10, 22.0), "teeth": (0.22, 40.0), "tongue": (0.12, 24.0), "eyes": (0.55, 90.0)}
 MATTE = (0.035, 9.0)
-INSIDE_COLOR = np.array([0.16, 0.085, 0.075], np.float32)  # linear; the inside of heads without a mouth, seen through the lips
+INSIDE_COLOR = np.array(
+    [0.16, 0.085, 0.075], np.float32
+)  # linear; the inside of heads without a mouth, seen through the lips
 
 
 def smooth_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

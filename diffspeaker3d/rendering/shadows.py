@@ -64,7 +64,9 @@ def _visible_share(template: np.ndarray, normals: np.ndarray, faces: np.ndarray,
     reached = np.zeros(len(template), np.float32)
     offered = np.full(len(template), 1e-6, np.float32)
     for direction in directions:
-        right, up, towards = look(np.degrees(np.arctan2(direction[0], direction[2])), np.degrees(np.arcsin(direction[1].clip(-1, 1))))
+        right, up, towards = look(
+            np.degrees(np.arctan2(direction[0], direction[2])), np.degrees(np.arcsin(direction[1].clip(-1, 1)))
+        )
         place = (template - middle) / np.float32(pixel)
         x, y, near = place @ right + RESOLUTION / 2, RESOLUTION / 2 - place @ up, place @ towards + RESOLUTION
         seen = rasterise(x, y, near, faces, (RESOLUTION, RESOLUTION), cull=False)

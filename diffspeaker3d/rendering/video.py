@@ -23,7 +23,11 @@ BITS_PER_SAMPLE = 4  # of the sound: transparent for speech at any rate
 
 
 def write_video(
-    path: str | Path, frames: Iterable[np.ndarray], fps: float, waveform: np.ndarray | None = None, sample_rate: int | None = None
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    fps: float,
+    waveform: np.ndarray | None = None,
+    sample_rate: int | None = None,
 ) -> int:
     """Encode pictures, and a sound that starts with the first of them, into an mp4.
 
@@ -80,7 +84,9 @@ def _encodable(waveform: np.ndarray, sample_rate: int) -> tuple[np.ndarray, int]
     return resample(np.asarray(waveform, np.float32), sample_rate, rate), rate
 
 
-def _encode(av: ModuleType, path: Path, frames: Iterator[np.ndarray], fps: Fraction, sound: tuple[np.ndarray, int] | None) -> int:
+def _encode(
+    av: ModuleType, path: Path, frames: Iterator[np.ndarray], fps: Fraction, sound: tuple[np.ndarray, int] | None
+) -> int:
     """Interleave both streams, so that neither waits long for the other in the file."""
     # The index in front lets a browser start before the file is loaded.
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
@@ -95,7 +101,9 @@ def _encode(av: ModuleType, path: Path, frames: Iterator[np.ndarray], fps: Fract
                 picture.height, picture.width = image.shape[:2]
                 _tag_colors(picture.codec_context)
             elif image.shape[:2] != (picture.height, picture.width):
-                raise InputError(f"{path.name}: picture {count} is {image.shape[1]}x{image.shape[0]}, the first was {picture.width}x{picture.height}")
+                raise InputError(
+                    f"{path.name}: picture {count} is {image.shape[1]}x{image.shape[0]}, the first was {picture.width}x{picture.height}"
+                )
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(
                 format="yuv420p", src_colorspace="ITU709", dst_colorspace="ITU709", dst_color_range="MPEG"
             )

@@ -1,8 +1,8 @@
 """The mannequin's shapes on any head: align, register, carry over; says where it is unsure, refuses what is no head.
 
-    head = load_head("scan.obj")                                  # vertices and faces, order kept
-    fitted = fit_head(head, load_topology())                      # a Topology with 53 shapes
-    fitted.topology, fitted.report
+head = load_head("scan.obj")                                  # vertices and faces, order kept
+fitted = fit_head(head, load_topology())                      # a Topology with 53 shapes
+fitted.topology, fitted.report
 """
 
 from __future__ import annotations
@@ -30,9 +30,20 @@ log = logging.getLogger(__name__)
 
 NOT_A_HEAD = 0.006  # metres of trimmed distance left by the alignment; heads leave 2 to 4 mm
 LANDMARKS = (
-    "nose_tip", "chin", "nose_bridge", "lip_upper_mid", "lip_lower_mid", "lip_corner_left", "lip_corner_right", "eye_left_outer",
-    "eye_left_inner", "eye_right_outer", "eye_right_inner", "ear_left", "ear_right",
-)  # fmt: skip
+    "nose_tip",
+    "chin",
+    "nose_bridge",
+    "lip_upper_mid",
+    "lip_lower_mid",
+    "lip_corner_left",
+    "lip_corner_right",
+    "eye_left_outer",
+    "eye_left_inner",
+    "eye_right_outer",
+    "eye_right_inner",
+    "ear_left",
+    "ear_right",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +82,14 @@ def fit_head(head: Head, mannequin: Topology, landmarks: Mapping[str, int] | Non
     else:
         pose, left = find_similarity(head.vertices, skin.vertices[outside])
         if left > NOT_A_HEAD:
-            raise InputError(f"{head.name}: does not look like a head ({1000 * left:.1f} mm off at best); give landmarks={{nose_tip: VERTEX, ...}}, or another mesh")
+            raise InputError(
+                f"{head.name}: does not look like a head ({1000 * left:.1f} mm off at best); give landmarks={{nose_tip: VERTEX, ...}}, or another mesh"
+            )
     moved = Surface(pose(head.vertices), head.faces)
     slit = find_slit(moved, template[mannequin.region("mouth")].mean(0))
-    anchors = _anchors(mannequin, template, skin_vertices, skin, moved, slit, {n: moved.vertices[v] for n, v in given.items()})
+    anchors = _anchors(
+        mannequin, template, skin_vertices, skin, moved, slit, {n: moved.vertices[v] for n, v in given.items()}
+    )
     fitted = Surface(register(skin, moved, outside, anchors), skin.faces)
     deltas, trusted = _shapes(mannequin, template, skin_vertices, skin, fitted, moved, slit)
     face = np.isin(skin_vertices, np.concatenate([mannequin.region("lower_face"), mannequin.region("upper_face")]))
@@ -84,7 +99,9 @@ def fit_head(head: Head, mannequin: Topology, landmarks: Mapping[str, int] | Non
     assert mannequin.blendshapes is not None
     shapes = Blendshapes(mannequin.blendshapes.names, pose.inverse_vectors(deltas).astype(np.float32))
     rest = head.vertices.astype(np.float32)
-    topology = Topology(head.name, head.faces.astype(np.int32), len(rest), unit=head.unit, templates={"rest": rest}, blendshapes=shapes)
+    topology = Topology(
+        head.name, head.faces.astype(np.int32), len(rest), unit=head.unit, templates={"rest": rest}, blendshapes=shapes
+    )
     return FittedHead(topology, report)
 
 
@@ -108,7 +125,13 @@ def _skin(mannequin: Topology, template: np.ndarray) -> tuple[np.ndarray, Surfac
 
 
 def _anchors(
-    mannequin: Topology, template: np.ndarray, skin_vertices: np.ndarray, skin: Surface, head: Surface, slit: Slit | None, given: dict[str, np.ndarray]
+    mannequin: Topology,
+    template: np.ndarray,
+    skin_vertices: np.ndarray,
+    skin: Surface,
+    head: Surface,
+    slit: Slit | None,
+    given: dict[str, np.ndarray],
 ) -> dict[int, np.ndarray]:
     """Vertex of the mannequin's skin -> its point (3,) on the head: lips, lids, and what the user gave, which overrules."""
     basis = mannequin.blendshapes
@@ -131,7 +154,13 @@ def _anchors(
 
 
 def _shapes(
-    mannequin: Topology, template: np.ndarray, skin_vertices: np.ndarray, skin: Surface, fitted: Surface, head: Surface, slit: Slit | None
+    mannequin: Topology,
+    template: np.ndarray,
+    skin_vertices: np.ndarray,
+    skin: Surface,
+    fitted: Surface,
+    head: Surface,
+    slit: Slit | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Displacements (K, V, 3) in the mannequin's frame and the vertices (V,) that are sure of theirs."""
     basis = mannequin.blendshapes
@@ -149,15 +178,21 @@ def _shapes(
     return deltas, trusted
 
 
-def _report(fitted: Surface, head: Surface, face: np.ndarray, trusted: np.ndarray, slit: Slit | None, left: float) -> dict[str, Any]:
+def _report(
+    fitted: Surface, head: Surface, face: np.ndarray, trusted: np.ndarray, slit: Slit | None, left: float
+) -> dict[str, Any]:
     """What came out, in millimetres over the face (a scan may lack the skull), and sentences about what deserves a look."""
     residual = 1000 * head.nearest(fitted.vertices[face], fitted.normals[face]).distance
     share = float(trusted.mean())
     unsure = []
     if slit is None:
-        unsure.append("no mouth slit was found: the lips may not part; check the mesh, or give landmarks for the lip corners")
+        unsure.append(
+            "no mouth slit was found: the lips may not part; check the mesh, or give landmarks for the lip corners"
+        )
     if share < 0.6:
-        unsure.append(f"only {100 * share:.0f} % of the vertices lie where the mannequin has skin; the others follow their neighbours or stay still")
+        unsure.append(
+            f"only {100 * share:.0f} % of the vertices lie where the mannequin has skin; the others follow their neighbours or stay still"
+        )
     if np.median(residual) > 1.5:
         unsure.append(f"the mannequin's skin fits to {np.median(residual):.1f} mm only; give landmarks")
     return {

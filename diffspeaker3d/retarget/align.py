@@ -9,7 +9,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 SAMPLES = 300  # points of each head that look for their nearest on the other
-HEAD_TRIM, REFERENCE_TRIM = 0.75, 0.5  # shares of best matches that count: hair and shoulders differ, the back may be missing
+HEAD_TRIM, REFERENCE_TRIM = (
+    0.75,
+    0.5,
+)  # shares of best matches that count: hair and shoulders differ, the back may be missing
 SIZES = (0.65, 0.8, 1.0, 1.25)
 
 
@@ -58,7 +61,10 @@ def find_similarity(head: np.ndarray, reference: np.ndarray) -> tuple[Similarity
     some = generator.choice(len(head), min(SAMPLES, len(head)), replace=False)
     marks = generator.choice(len(reference), min(SAMPLES, len(reference)), replace=False)
     search = _Search(head, reference, head_tree, reference_tree, head[some], reference[marks])
-    extent = np.ptp(np.percentile(reference, (2, 98), axis=0), axis=0).max() / np.ptp(np.percentile(head, (2, 98), axis=0), axis=0).max()
+    extent = (
+        np.ptp(np.percentile(reference, (2, 98), axis=0), axis=0).max()
+        / np.ptp(np.percentile(head, (2, 98), axis=0), axis=0).max()
+    )
     trials = []
     for rotation, size in itertools.product(_axis_rotations(), SIZES):
         start = Similarity(extent * size, rotation, np.zeros(3))

@@ -44,7 +44,10 @@ def find_opening(head: Surface, expected: np.ndarray) -> dict[str, np.ndarray]:
     for share in (0.25, 0.5, 0.75):
         around = np.abs(across - across.min() - share * np.ptp(across)) < 0.12 * np.ptp(across)
         if around.any():
-            ends |= {f"top_{share}": points[np.where(around, up, -np.inf).argmax()], f"bottom_{share}": points[np.where(around, up, np.inf).argmin()]}
+            ends |= {
+                f"top_{share}": points[np.where(around, up, -np.inf).argmax()],
+                f"bottom_{share}": points[np.where(around, up, np.inf).argmin()],
+            }
     return ends
 
 
@@ -56,7 +59,9 @@ def _visible(head: Surface, ball: np.ndarray) -> np.ndarray:
     own[ball] = True
     low, high = head.vertices[front].min(0), head.vertices[front].max(0)
     corners = head.vertices[head.faces]
-    nearby = (corners.max(1)[:, :2] >= low[:2]).all(1) & (corners.min(1)[:, :2] <= high[:2]).all(1) & ~own[head.faces[:, 0]]
+    nearby = (
+        (corners.max(1)[:, :2] >= low[:2]).all(1) & (corners.min(1)[:, :2] <= high[:2]).all(1) & ~own[head.faces[:, 0]]
+    )
     a, b, c = (corners[nearby][:, k] for k in range(3))
     p = head.vertices[front][:, None]
 

@@ -53,7 +53,9 @@ def load_head(path: str | Path) -> Head:
     if len(vertices) > MOST_VERTICES:
         raise InputError(f"{path}: {len(vertices)} vertices; reduce the mesh to at most {MOST_VERTICES}")
     if not np.isfinite(vertices).all():
-        raise InputError(f"{path}: vertex {int(np.argmin(np.isfinite(vertices).all(1)))} is not a finite number; repair the mesh")
+        raise InputError(
+            f"{path}: vertex {int(np.argmin(np.isfinite(vertices).all(1)))} is not a finite number; repair the mesh"
+        )
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise InputError(f"{path}: a face refers to vertex {faces.max()} of {len(vertices)}; repair the mesh")
     return Head(path.stem, vertices, faces, _unit(vertices))
@@ -87,7 +89,9 @@ def _read_other(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         import trimesh
     except ImportError as error:
-        raise InputError(f"{path}: needs trimesh to be read; run pip install diffspeaker3d[mesh], or give an .obj") from error
+        raise InputError(
+            f"{path}: needs trimesh to be read; run pip install diffspeaker3d[mesh], or give an .obj"
+        ) from error
     mesh: Any = trimesh.load(str(path), process=False, force="mesh")
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
     if path.suffix.lower() == ".stl" and len(vertices):

@@ -81,6 +81,9 @@ def _facing(head: Surface, these: np.ndarray, those: np.ndarray, sign: float) ->
 
 def _widest_row(points: np.ndarray) -> np.ndarray:
     """Mask of the points that share a height, choosing the height whose row is widest."""
-    widths = [np.ptp(points[np.abs(points[:, 1] - y) < SAME_HEIGHT, 0]) - 0.2 * np.abs(points[:, 1] - y).mean() for y in points[:, 1]]
+    widths = [
+        np.ptp(points[np.abs(points[:, 1] - y) < SAME_HEIGHT, 0]) - 0.2 * np.abs(points[:, 1] - y).mean()
+        for y in points[:, 1]
+    ]
     height = points[int(np.argmax(widths)), 1]
     return np.abs(points[:, 1] - height) < SAME_HEIGHT

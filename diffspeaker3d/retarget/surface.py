@@ -44,7 +44,9 @@ class Surface:
         """(V, V) ones between vertices that share an edge."""
         edges = np.concatenate([self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]])
         both = np.concatenate([edges, edges[:, ::-1]])
-        matrix = sparse.coo_array((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(len(self.vertices),) * 2).tocsr()
+        matrix = sparse.coo_array(
+            (np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(len(self.vertices),) * 2
+        ).tocsr()
         matrix.data[:] = 1.0
         return matrix
 
@@ -79,7 +81,9 @@ class Surface:
             facing = np.einsum("nkd,nd->nk", directions, normals)
         best = (distance + np.where(facing < 0.2, 1e3 * (1 + distance.max()), 0.0)).argmin(1)
         rows = np.arange(len(points))
-        return Nearest(near[rows, best], weights[rows, best], found[rows, best], distance[rows, best], facing[rows, best])
+        return Nearest(
+            near[rows, best], weights[rows, best], found[rows, best], distance[rows, best], facing[rows, best]
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,10 @@ SEAL_REACH = 0.008  # metres around the seam over which a correction of the lips
 def local_frames(before: Surface, after: Surface) -> np.ndarray:
     """Per vertex the rotation times scale (n, 3, 3) that best takes its edges before to its edges after."""
     edges = before.adjacency.tocoo()
-    source, target = before.vertices[edges.col] - before.vertices[edges.row], after.vertices[edges.col] - after.vertices[edges.row]
+    source, target = (
+        before.vertices[edges.col] - before.vertices[edges.row],
+        after.vertices[edges.col] - after.vertices[edges.row],
+    )
     moment, size = np.zeros((len(before.vertices), 3, 3)), np.zeros(len(before.vertices))
     np.add.at(moment, edges.row, target[:, :, None] * source[:, None, :])
     # The normal settles flat neighbourhoods; its weight is their size.
@@ -36,7 +39,9 @@ def local_frames(before: Surface, after: Surface) -> np.ndarray:
     degree = np.maximum(np.asarray(before.adjacency.sum(1)).reshape(-1), 1)
     for _ in range(FRAME_SMOOTHING):
         stretched, size = (x / 2 + before.adjacency @ x / (2 * degree) for x in (stretched, size))
-        moment = moment / 2 + (before.adjacency @ moment.reshape(len(size), 9)).reshape(-1, 3, 3) / (2 * degree[:, None, None])
+        moment = moment / 2 + (before.adjacency @ moment.reshape(len(size), 9)).reshape(-1, 3, 3) / (
+            2 * degree[:, None, None]
+        )
     u, _, vt = np.linalg.svd(moment)
     u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]
     scale = np.sqrt(stretched / np.maximum(size, 1e-30)).clip(0.6, 1.6)
@@ -62,7 +67,9 @@ def carry(deltas: np.ndarray, before: Surface, after: Surface, head: Surface) ->
     trusted = (match.distance < TRUSTED_DISTANCE) & (match.facing > 0.2)
     filled = _fill(carried, trusted, head)
     degree = np.asarray(head.adjacency.sum(1)).reshape(-1)
-    average = sparse.diags_array(0.5 / np.maximum(degree, 1)) @ head.adjacency + sparse.diags_array(np.where(degree > 0, 0.5, 1.0))
+    average = sparse.diags_array(0.5 / np.maximum(degree, 1)) @ head.adjacency + sparse.diags_array(
+        np.where(degree > 0, 0.5, 1.0)
+    )
     flat = filled.transpose(1, 0, 2).reshape(len(head.vertices), -1)
     for _ in range(SMOOTHING):
         flat = average @ flat
@@ -97,7 +104,9 @@ def seal(jaw_open: np.ndarray, mouth_close: np.ndarray, slit: Slit, head: Surfac
         np.add.at(pull, points, np.concatenate([-apart / 2, apart / 2]))
         correction[seam] += pull[seam] / shares[seam, None]
     # Each lip's correction fades along its own skin: neighbours across the slit are not connected.
-    distance = np.min(np.linalg.norm(head.vertices[:, None] - head.vertices[points][None, :: max(1, len(points) // 60)], axis=-1), 1)
+    distance = np.min(
+        np.linalg.norm(head.vertices[:, None] - head.vertices[points][None, :: max(1, len(points) // 60)], axis=-1), 1
+    )
     free = np.flatnonzero(~seam & (distance < 3 * SEAL_REACH))
     spacing = np.sqrt(np.median((head.face_normals**2).sum(1)) ** 0.5)
     system = head.laplacian[free][:, free] + sparse.diags_array(np.full(len(free), (spacing / SEAL_REACH) ** 2))

@@ -47,18 +47,37 @@ def build_model(cfg: DictConfig, corpus: Corpus) -> tuple[dict[str, Any], DiffSp
     encoder = build(encoder_node)
     motion_node = _motion_node(corpus, cfg.motion_scale)
     motion = build(motion_node)
-    denoiser_node |= {"motion_dim": motion.dim, "audio_dim": encoder.width, "style_dim": len(corpus.styles), "period": round(corpus.fps)}
+    denoiser_node |= {
+        "motion_dim": motion.dim,
+        "audio_dim": encoder.width,
+        "style_dim": len(corpus.styles),
+        "period": round(corpus.fps),
+    }
     has_phones = (corpus.root / "phones").is_dir()
     num_visemes = (len(VISEMES) if has_phones else 0) if cfg.num_visemes == "auto" else int(cfg.num_visemes)
-    topology_hash = corpus.topology_hash if corpus.motion == "vertices" else ""  # controls drive any head that has the shapes
-    rest: dict[str, Any] = {"fps": corpus.fps, "style_names": list(corpus.styles), "topology": corpus.topology_name, "topology_hash": topology_hash, "num_visemes": num_visemes}
+    topology_hash = (
+        corpus.topology_hash if corpus.motion == "vertices" else ""
+    )  # controls drive any head that has the shapes
+    rest: dict[str, Any] = {
+        "fps": corpus.fps,
+        "style_names": list(corpus.styles),
+        "topology": corpus.topology_name,
+        "topology_hash": topology_hash,
+        "num_visemes": num_visemes,
+    }
     model = DiffSpeaker(encoder, build(denoiser_node), motion, **rest)
     provenance = {"name": cfg.name, "corpus": corpus.name, "seed": cfg.seed, "trained_with": __version__}
     if cfg.init is not None:
         provenance |= {"init": take_weights(model, cfg.init)}
     schedule = {k: v for k, v in _plain(cfg.schedule).items() if k != "_target_"}
     config: dict[str, Any] = {
-        "model": {"_target_": "diffspeaker3d.models.DiffSpeaker", "audio_encoder": encoder_node, "denoiser": denoiser_node, "motion": motion_node, **rest},
+        "model": {
+            "_target_": "diffspeaker3d.models.DiffSpeaker",
+            "audio_encoder": encoder_node,
+            "denoiser": denoiser_node,
+            "motion": motion_node,
+            **rest,
+        },
         "schedule": schedule,
         "sampling": {"steps": cfg.steps},
         "provenance": provenance,
@@ -126,10 +145,22 @@ def _motion_node(corpus: Corpus, motion_scale: str | float) -> dict[str, Any]:
     statistics = motion_statistics(corpus)
     if not all(math.isfinite(s) for s in statistics.scale):
         broken = [clip.id for clip in corpus.split("train") if not np.isfinite(corpus.load_motion(clip)).all()]
-        raise InputError(f"{corpus.root}: the motion of clip {', '.join(broken[:4])} is not finite; prepare the corpus again")
+        raise InputError(
+            f"{corpus.root}: the motion of clip {', '.join(broken[:4])} is not finite; prepare the corpus again"
+        )
     if corpus.motion == "vertices":
         scale = statistics.scale[0] if motion_scale == "auto" else float(motion_scale)
-        return {"_target_": "diffspeaker3d.models.VertexMotion", "num_vertices": corpus.topology.num_vertices, "scale": scale}
+        return {
+            "_target_": "diffspeaker3d.models.VertexMotion",
+            "num_vertices": corpus.topology.num_vertices,
+            "scale": scale,
+        }
     scales = [max(s, QUIETEST_SCALE) if motion_scale == "auto" else float(motion_scale) for s in statistics.scale]
     groups = {name: list(members) for name, members in CONTROL_GROUPS.items()}
-    return {"_target_": "diffspeaker3d.models.ControlMotion", "names": list(CONTROL_NAMES), "mean": statistics.mean, "scale": scales, "groups": groups}
+    return {
+        "_target_": "diffspeaker3d.models.ControlMotion",
+        "names": list(CONTROL_NAMES),
+        "mean": statistics.mean,
+        "scale": scales,
+        "groups": groups,
+    }

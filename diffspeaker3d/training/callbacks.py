@@ -34,13 +34,19 @@ class StopAtNonFiniteLoss(Callback):
         if trainer.strategy.reduce_boolean_decision(finite, all=True):
             return
         if finite:
-            raise InputError(f"stopped at step {trainer.global_step}: the loss of another process is not finite, see its message")
+            raise InputError(
+                f"stopped at step {trainer.global_step}: the loss of another process is not finite, see its message"
+            )
         where = f"the loss is {float(loss.detach())} at step {trainer.global_step}"
         broken = broken_clips(self.batch)
         if broken:
-            raise InputError(f"{where}: motion or sound of clip {', '.join(broken)} is not finite; the last good state is kept: prepare the corpus again, or take the clip out")
+            raise InputError(
+                f"{where}: motion or sound of clip {', '.join(broken)} is not finite; the last good state is kept: prepare the corpus again, or take the clip out"
+            )
         clips = ", ".join(self.batch["clip"][:NAMED_CLIPS])
-        raise InputError(f"{where} (clips {clips}); the last good state is kept: lower optimizer.lr or look at those clips")
+        raise InputError(
+            f"{where} (clips {clips}); the last good state is kept: lower optimizer.lr or look at those clips"
+        )
 
 
 def broken_clips(batch: dict[str, Any]) -> list[str]:
@@ -81,7 +87,11 @@ class Progress(Callback):
         if trainer.is_global_zero and step % self.every_n_steps == 0 and step > self.since[0]:
             now = time.monotonic()
             rate = (step - self.since[0]) / (now - self.since[1])
-            losses = "  ".join(f"{k.removeprefix('train/')} {float(v):.4g}" for k, v in sorted(trainer.callback_metrics.items()) if k.startswith("train/"))
+            losses = "  ".join(
+                f"{k.removeprefix('train/')} {float(v):.4g}"
+                for k, v in sorted(trainer.callback_metrics.items())
+                if k.startswith("train/")
+            )
             log.info("step %d/%s  %s  %.2f steps/s", step, trainer.max_steps, losses, rate)
             self.since = (step, now)
 
@@ -99,4 +109,6 @@ def plain_worker_errors() -> Iterator[None]:
         died = re.search(r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\)[^\n]*", str(error))
         if died is None:
             raise
-        raise InputError(f"{died[0].rstrip('. ')}; the last good state is kept: start again, with more memory or fewer data.num_workers") from error
+        raise InputError(
+            f"{died[0].rstrip('. ')}; the last good state is kept: start again, with more memory or fewer data.num_workers"
+        ) from error

@@ -57,10 +57,18 @@ class SpeechTraining(LightningModule):
     """
 
     def __init__(
-        self, model: DiffSpeaker, schedule: NoiseSchedule, losses: ControlLoss | VertexLoss, optimizer: MakeOptimizer,
-        rate: MakeRate | None = None, draws: int = 1, ema_decay: float = 0.999, steps: int = 10, seed: int = 0,
+        self,
+        model: DiffSpeaker,
+        schedule: NoiseSchedule,
+        losses: ControlLoss | VertexLoss,
+        optimizer: MakeOptimizer,
+        rate: MakeRate | None = None,
+        draws: int = 1,
+        ema_decay: float = 0.999,
+        steps: int = 10,
+        seed: int = 0,
         timesteps: str = "rising",
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         if timesteps not in TIMESTEPS:
             raise InputError(f"timesteps={timesteps}: known: {', '.join(TIMESTEPS)}")
@@ -103,7 +111,9 @@ class SpeechTraining(LightningModule):
         repeated = (tensor.repeat_interleave(self.draws, 0) for tensor in (logits, visemes))
         return self.losses(prediction, x_start, mask, model.motion, *repeated)
 
-    def predict(self, model: DiffSpeaker, x_start: Tensor, features: Tensor, style: Tensor, frame_mask: Tensor) -> Tensor:
+    def predict(
+        self, model: DiffSpeaker, x_start: Tensor, features: Tensor, style: Tensor, frame_mask: Tensor
+    ) -> Tensor:
         """What the network makes of x_start (B, T, D): from a noisy version of it, or from speech alone."""
         if isinstance(model.denoiser, Generator):
             return model.denoiser.learn(features, style)
@@ -117,7 +127,9 @@ class SpeechTraining(LightningModule):
         world_size, generator = self.world_size, None
         if world_size > 1:
             generator = torch.Generator(self.device).manual_seed(self.step_seed)
-        share = torch.rand(len(x_start) * world_size, device=self.device, generator=generator).chunk(world_size)[self.global_rank]
+        share = torch.rand(len(x_start) * world_size, device=self.device, generator=generator).chunk(world_size)[
+            self.global_rank
+        ]
         for _ in range(self.global_rank + 1):  # one rank's noise at a time: memory does not grow with their number
             noise = torch.randn(x_start.shape, dtype=x_start.dtype, device=self.device, generator=generator)
         last = self.schedule.num_timesteps - 1

@@ -57,7 +57,9 @@ class Preview(Callback):
     def render(self, module: SpeechTraining, batch: dict[str, Any], path: Path) -> None:
         """Sample the clip of a batch and write the video."""
         model = module.averaged
-        batch = {name: value.to(module.device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
+        batch = {
+            name: value.to(module.device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()
+        }
         prediction = model.motion.decode(module.sample(model, batch, seed=0))[0]
         pair = (self.animation(motion.float().cpu(), batch) for motion in (prediction, batch["motion"][0]))
         render_animation(next(pair), path, RenderOptions(size=SIZE), compare=next(pair))
@@ -66,7 +68,10 @@ class Preview(Callback):
         """Motion (T, D) in its own units on the clip's head, with its sound."""
         fps, topology, subject = self.corpus.fps, self.corpus.topology, batch["subject"][0]
         frames = motion.numpy()[: max(round(SECONDS * fps), 1)]
-        sound = {"waveform": batch["waveform"][0].cpu().numpy()[: round(len(frames) / fps * SAMPLE_RATE)], "sample_rate": SAMPLE_RATE}
+        sound = {
+            "waveform": batch["waveform"][0].cpu().numpy()[: round(len(frames) / fps * SAMPLE_RATE)],
+            "sample_rate": SAMPLE_RATE,
+        }
         template = topology.template(subject if subject in topology.templates else None)
         if self.corpus.motion == "controls":
             return Animation.from_weights(close_lips(frames), fps, topology, template, **sound)

@@ -60,16 +60,32 @@ def train(cfg: DictConfig) -> Path:
     module = training_module(cfg, corpus, model, data)
     export = functools.partial(write_checkpoint, folder=out / CHECKPOINT, config=config, corpus=corpus, half=cfg.half)
     trainer = Trainer(
-        **dict(cfg.trainer), callbacks=callbacks(cfg, corpus, export), logger=loggers(out), plugins=[DirectCheckpointIO()], default_root_dir=out, use_distributed_sampler=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-    )  # fmt: skip
-    log.info("%s: %d training clips, %.1f M parameters%s", corpus.name, len(data.train_clips), sum(p.numel() for p in model.parameters()) / 1e6, f", going on from {state}" if state else "")
+        **dict(cfg.trainer),
+        callbacks=callbacks(cfg, corpus, export),
+        logger=loggers(out),
+        plugins=[DirectCheckpointIO()],
+        default_root_dir=out,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    log.info(
+        "%s: %d training clips, %.1f M parameters%s",
+        corpus.name,
+        len(data.train_clips),
+        sum(p.numel() for p in model.parameters()) / 1e6,
+        f", going on from {state}" if state else "",
+    )
     try:
         with plain_worker_errors():
             trainer.fit(module, datamodule=data, ckpt_path=state, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from None
-    if trainer.is_global_zero:  # also when a run that was complete is started again: it may have been killed before this
+    if (
+        trainer.is_global_zero
+    ):  # also when a run that was complete is started again: it may have been killed before this
         export(module)
     log.info("%s: the trained checkpoint", out / CHECKPOINT)
     return out / CHECKPOINT
@@ -89,7 +105,9 @@ def callbacks(cfg: DictConfig, corpus: Corpus, export: Callable[[LightningModule
 
 def claim(out: Path, cfg: DictConfig) -> Path | None:
     """Mark the folder as this run's, and find the state to go on from; another run's folder is refused."""
-    settings = json.dumps({k: v for k, v in OmegaConf.to_container(cfg, resolve=True).items() if k not in FREE}, indent=1, sort_keys=True)  # type: ignore[union-attr]
+    settings = json.dumps(
+        {k: v for k, v in OmegaConf.to_container(cfg, resolve=True).items() if k not in FREE}, indent=1, sort_keys=True
+    )  # type: ignore[union-attr]
     path = out / "run.json"
     if path.is_file() and path.read_text("utf-8") != settings:
         raise InputError(f"{out}: holds a run with other settings (run.json there); choose another out=, or remove it")
@@ -107,14 +125,25 @@ def datamodule(cfg: DictConfig, corpus: Corpus, encoder: AudioEncoder) -> ClipDa
     augment = corpus.motion == "controls" if cfg.data.augment == "auto" else bool(cfg.data.augment)
     features = None
     if cfg.data.cache_features is True and (augment or not is_frozen(encoder)):
-        raise InputError("data.cache_features=true: needs a frozen encoder (audio_encoder.trainable=none) and data.augment=false")
+        raise InputError(
+            "data.cache_features=true: needs a frozen encoder (audio_encoder.trainable=none) and data.augment=false"
+        )
     if cfg.data.cache_features and not augment and is_frozen(encoder):
         features = FeatureFolder(corpus, encoder)
-        features.fill(("train", "val"), "cuda" if cfg.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available() else "cpu")
+        features.fill(
+            ("train", "val"),
+            "cuda" if cfg.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available() else "cpu",
+        )
     return ClipDataModule(
-        corpus.root, batch_size=cfg.data.batch_size, crop_seconds=cfg.data.crop_seconds, num_workers=cfg.data.num_workers, seed=cfg.seed,
-        augment=Augmentation() if augment else None, pin_memory=cfg.trainer.accelerator == "gpu", features=features,
-    )  # fmt: skip
+        corpus.root,
+        batch_size=cfg.data.batch_size,
+        crop_seconds=cfg.data.crop_seconds,
+        num_workers=cfg.data.num_workers,
+        seed=cfg.seed,
+        augment=Augmentation() if augment else None,
+        pin_memory=cfg.trainer.accelerator == "gpu",
+        features=features,
+    )
 
 
 def training_module(cfg: DictConfig, corpus: Corpus, model: DiffSpeaker, data: ClipDataModule) -> SpeechTraining:
@@ -123,16 +152,26 @@ def training_module(cfg: DictConfig, corpus: Corpus, model: DiffSpeaker, data: C
     clips = range(0, len(data.train_clips), max(len(data.train_clips) // CALIBRATION_CLIPS, 1)) if cfg.calibrate else ()
     losses.calibrate((model.motion.encode(finite_motion(data.train_clips[i])) for i in clips), model.motion)
     return SpeechTraining(
-        model, instantiate(cfg.schedule), losses, instantiate(cfg.optimizer), rate=rate_schedule(cfg.rate, cfg.trainer.max_steps),
-        draws=cfg.draws, ema_decay=cfg.ema_decay, steps=cfg.steps, seed=cfg.seed, timesteps=cfg.timesteps,
-    )  # fmt: skip
+        model,
+        instantiate(cfg.schedule),
+        losses,
+        instantiate(cfg.optimizer),
+        rate=rate_schedule(cfg.rate, cfg.trainer.max_steps),
+        draws=cfg.draws,
+        ema_decay=cfg.ema_decay,
+        steps=cfg.steps,
+        seed=cfg.seed,
+        timesteps=cfg.timesteps,
+    )
 
 
 def finite_motion(item: dict[str, Any]) -> torch.Tensor:
     """The motion (T, D) of a clip, checked: one bad clip would spoil what every loss is divided by."""
     motion = torch.from_numpy(item["motion"])
     if not motion.isfinite().all():
-        raise InputError(f"clip {item['clip']}: its motion is not finite; prepare the corpus again, or take the clip out")
+        raise InputError(
+            f"clip {item['clip']}: its motion is not finite; prepare the corpus again, or take the clip out"
+        )
     return motion
 
 

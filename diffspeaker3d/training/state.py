@@ -62,14 +62,18 @@ class LastCheckpoint(EveryNSteps):
             InputError: weights that are not finite, or a file that cannot be written; what was there stays.
         """
         if not all(bool(parameter.isfinite().all()) for parameter in module.parameters()):
-            raise InputError(f"the weights are not finite at step {trainer.global_step}; the last good state is kept: lower optimizer.lr or set trainer.gradient_clip_val")
+            raise InputError(
+                f"the weights are not finite at step {trainer.global_step}; the last good state is kept: lower optimizer.lr or set trainer.gradient_clip_val"
+            )
         partial, last = self.folder / PARTIAL, self.folder / LAST
         try:
             trainer.save_checkpoint(partial)
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             partial.unlink(missing_ok=True)
-            raise InputError(f"{last}: the training state cannot be written ({reason}); the last good state is kept: free some space and start again") from error
+            raise InputError(
+                f"{last}: the training state cannot be written ({reason}); the last good state is kept: free some space and start again"
+            ) from error
         if trainer.is_global_zero:
             if last.is_file():
                 last.replace(self.folder / PREVIOUS)

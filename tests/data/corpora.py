@@ -37,7 +37,9 @@ def write_corpus(root: Path, lengths: list[int], split: str = "train", phones: b
         soundfile.write(root / "audio" / f"{name}.wav", ramp, SAMPLE_RATE, subtype="PCM_16")
         if phones:
             seconds = frames / FPS
-            np.savez(root / "phones" / f"{name}.npz", names=["m", "aa"], start=[0.0, seconds / 2], end=[seconds / 2, seconds])
+            np.savez(
+                root / "phones" / f"{name}.npz", names=["m", "aa"], start=[0.0, seconds / 2], end=[seconds / 2, seconds]
+            )
         clips.append(ClipRecord(name, subject, str(number), split, frames, samples, number % 2, sha256=str(frames)))
     topology.save(root / "topology.npz")
     corpus = Corpus(root, "tiny", FPS, "vertices", "tetra", topology.hash, ("ann", "bob"), tuple(clips))

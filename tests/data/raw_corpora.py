@@ -69,7 +69,9 @@ def write_pickle(path: Path, value: object) -> None:
     path.write_bytes(pickle.dumps(value, protocol=2).replace(b"numpy._core", b"numpy.core"))
 
 
-def write_release(raw: Path, wanted: Plan, faces_of: dict[str, np.ndarray], mesh: tuple[np.ndarray, np.ndarray]) -> None:
+def write_release(
+    raw: Path, wanted: Plan, faces_of: dict[str, np.ndarray], mesh: tuple[np.ndarray, np.ndarray]
+) -> None:
     """VOCASET as its authors release it: rows of vertices in shuffled sentences, dictionaries in shuffled order."""
     raw.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
@@ -91,7 +93,14 @@ def write_release(raw: Path, wanted: Plan, faces_of: dict[str, np.ndarray], mesh
     write_mesh(raw / "FLAME_sample.ply", *mesh)
 
 
-def write_processed(raw: Path, wanted: Plan, faces_of: dict[str, np.ndarray], mesh: str = "FLAME_sample.ply", fps: float = 60.0, rate: int = 22000) -> None:
+def write_processed(
+    raw: Path,
+    wanted: Plan,
+    faces_of: dict[str, np.ndarray],
+    mesh: str = "FLAME_sample.ply",
+    fps: float = 60.0,
+    rate: int = 22000,
+) -> None:
     """The FaceFormer (and CodeTalker) layout: vertices_npy, wav, templates.pkl, templates/<mesh>."""
     for folder in ("vertices_npy", "wav", "templates"):
         (raw / folder).mkdir(parents=True)

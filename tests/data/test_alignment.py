@@ -23,13 +23,19 @@ LABIALS = {"p", "b", "m"}
     ("text", "words"),
     [
         ("We can’t -- really? WELL-KNOWN!", "we can't really well known"),
-        ("It cost $3.50 in 1984, i.e. 25% of 1,250,000.", "it cost three dollars fifty in nineteen eighty four that is twenty five percent of one million two hundred fifty thousand"),
+        (
+            "It cost $3.50 in 1984, i.e. 25% of 1,250,000.",
+            "it cost three dollars fifty in nineteen eighty four that is twenty five percent of one million two hundred fifty thousand",
+        ),
         ("Dr. Who [laughs] of the U.S.A. on the 21st", "doctor who of the u s a on the twenty first"),
-        ("the 1980s, 007 & 3.14, 1905, 2000", "the nineteen eighties zero zero seven and three point one four nineteen oh five two thousand"),
+        (
+            "the 1980s, 007 & 3.14, 1905, 2000",
+            "the nineteen eighties zero zero seven and three point one four nineteen oh five two thousand",
+        ),
         ("Café naïve", "cafe naive"),
         ("東京 …", ""),
     ],
-)  # fmt: skip
+)
 def test_a_written_text_becomes_the_words_that_are_spoken(text, words):
     assert spoken_words(text) == words.split()
 
@@ -37,10 +43,15 @@ def test_a_written_text_becomes_the_words_that_are_spoken(text, words):
 @pytest.mark.parametrize(
     ("word", "phones"),
     [
-        ("blimpy", "B L IH M P IY"), ("vub", "V AH B"), ("phome", "F OW M"), ("btw", "B IY T IY D AH B AH L Y UW"),
-        ("knobbed", "N AA B D"), ("quax", "K W AE K S"), ("bomb", "B AA M"),
+        ("blimpy", "B L IH M P IY"),
+        ("vub", "V AH B"),
+        ("phome", "F OW M"),
+        ("btw", "B IY T IY D AH B AH L Y UW"),
+        ("knobbed", "N AA B D"),
+        ("quax", "K W AE K S"),
+        ("bomb", "B AA M"),
     ],
-)  # fmt: skip
+)
 def test_unknown_words_keep_their_consonants(word, phones):
     assert letters_to_sounds(word) == phones
 
@@ -95,7 +106,10 @@ def test_lip_closures_are_found_where_the_voice_made_them(spoken, aligned):
 def test_phones_cover_the_sound_without_overlap(spoken, aligned):
     assert aligned.notes == () and aligned.score > -16.0
     assert aligned.phones[0].start == 0.0 and aligned.phones[-1].end == pytest.approx(len(spoken[0]) / SAMPLE_RATE)
-    assert all(a.end == pytest.approx(b.start) and a.end > a.start for a, b in zip(aligned.phones, aligned.phones[1:], strict=False))
+    assert all(
+        a.end == pytest.approx(b.start) and a.end > a.start
+        for a, b in zip(aligned.phones, aligned.phones[1:], strict=False)
+    )
     assert [w.name for w in aligned.words] == spoken_words(SENTENCE)
     assert {p.name[-1] for p in aligned.phones} >= {"1"}, "stressed vowels are marked"
 
@@ -116,7 +130,9 @@ def test_words_nobody_said_are_left_out_and_named(spoken, aligned, where):
 def test_long_recordings_are_aligned_piece_by_piece(spoken, aligned):
     gap = np.zeros(SAMPLE_RATE // 2, np.float32)
     repeats, step = 7, (len(spoken[0]) + len(gap)) / SAMPLE_RATE
-    found = align(np.concatenate([part for _ in range(repeats) for part in (spoken[0], gap)]), " ".join([SENTENCE] * repeats))
+    found = align(
+        np.concatenate([part for _ in range(repeats) for part in (spoken[0], gap)]), " ".join([SENTENCE] * repeats)
+    )
     assert found.notes == () and len(found.words) == repeats * len(aligned.words)
     start = np.array([w.start for w in found.words]).reshape(repeats, -1) - step * np.arange(repeats)[:, None]
     error = np.abs(start - [w.start for w in aligned.words])

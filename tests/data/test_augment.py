@@ -6,7 +6,16 @@ import pytest
 from diffspeaker3d.audio import SAMPLE_RATE
 from diffspeaker3d.data.augment import Augmentation
 
-ALL = {"clean": 0.0, "p_speed": 1.0, "p_eq": 1.0, "p_room": 1.0, "p_band": 1.0, "p_noise": 1.0, "p_codec": 1.0, "p_clip": 1.0}
+ALL = {
+    "clean": 0.0,
+    "p_speed": 1.0,
+    "p_eq": 1.0,
+    "p_room": 1.0,
+    "p_band": 1.0,
+    "p_noise": 1.0,
+    "p_codec": 1.0,
+    "p_clip": 1.0,
+}
 NONE = dict.fromkeys(ALL, 0.0)
 
 

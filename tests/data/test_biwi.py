@@ -102,7 +102,9 @@ def test_scans_are_read_from_the_releases_archives(tmp_path: Path) -> None:
     assert prepare(tmp_path / "raw", tmp_path / "b").clips == unpacked.clips
     broken = tmp_path / "raw" / "faces" / "ann" / "sentence01.tar"
     broken.write_bytes(b"no archive at all" * 100)
-    assert "sentence01.tar: not a readable archive" in prepare(tmp_path / "raw", tmp_path / "c").skipped["ann_sentence01"]
+    assert (
+        "sentence01.tar: not a readable archive" in prepare(tmp_path / "raw", tmp_path / "c").skipped["ann_sentence01"]
+    )
 
 
 def test_a_scan_in_another_order_is_named(tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ def test_batch_is_padded_with_zeros_and_the_mask_marks_real_frames(tmp_path: Pat
 
 
 def test_slowed_speech_stretches_motion_and_labels(tmp_path: Path) -> None:
-    def slower(waveform: np.ndarray, rng: np.random.Generator, voices: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
+    def slower(
+        waveform: np.ndarray, rng: np.random.Generator, voices: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, float]:
         return np.repeat(waveform, 2), 2.0
 
     clips = ClipDataset(write_corpus(tmp_path, [10], phones=True), ("train",), augment=slower, label=viseme_frames)
@@ -91,7 +93,9 @@ def test_augmentation_hears_those_who_talk_in_the_same_split_and_reads_them_only
     corpus = dataclasses.replace(corpus, clips=(corpus.clips[0], silent, corpus.clips[2]))
     heard: list[int] = []
 
-    def listen(waveform: np.ndarray, rng: np.random.Generator, voices: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
+    def listen(
+        waveform: np.ndarray, rng: np.random.Generator, voices: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, float]:
         heard.extend(len(voice) for voice in voices)
         return waveform, 1.0
 

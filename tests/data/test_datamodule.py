@@ -31,11 +31,22 @@ class Recorder(lightning.LightningModule):
 def fit(root: Path, steps: int, resume: Path | None = None, save: Path | None = None) -> Recorder:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     trainer = lightning.Trainer(
-        max_steps=steps, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, use_distributed_sampler=False, limit_val_batches=0,
-    )  # fmt: skip
+        max_steps=steps,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        limit_val_batches=0,
+    )
     model = Recorder()
-    trainer.fit(model, datamodule=ClipDataModule(root, batch_size=2, crop_seconds=0.4, seed=4), ckpt_path=resume, weights_only=True)
+    trainer.fit(
+        model,
+        datamodule=ClipDataModule(root, batch_size=2, crop_seconds=0.4, seed=4),
+        ckpt_path=resume,
+        weights_only=True,
+    )
     if save is not None:
         trainer.save_checkpoint(save)
     return model

@@ -79,7 +79,7 @@ def test_without_a_wanted_rate_the_recordings_own_is_kept(tmp_path: Path) -> Non
         ("ann.ply", "gone.ply", "gone.ply: no such file"),
         ("ann.ply", "lips.txt", "unknown mesh format; known: .obj, .ply"),
         ("lips.txt", "corpus.yaml", "not a list of vertex indices"),
-        ("train: [\"ann_*\", bob_1]", "train: [zoe]", "no clip in split train"),
+        ('train: ["ann_*", bob_1]', "train: [zoe]", "no clip in split train"),
         ("bob: meshes/bob.obj", "zoe: meshes/bob.obj", "clip bob_1 begins with none of the subjects ann, zoe"),
         ("{lips: lips.txt}", "{lips: [", "not a yaml file"),
     ],

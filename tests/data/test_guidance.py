@@ -58,7 +58,10 @@ def test_open_vowels_are_open_between_two_closures():
 
 def test_an_open_vowel_drops_a_jaw_that_stayed_shut_and_leaves_one_that_did_not():
     vowel = [Phone("aa1", 0.3, 0.6)]
-    shut, open_wide = guide_controls(controls(1.1, jaw=0.0), vowel, FPS), guide_controls(controls(0.0, jaw=0.7), vowel, FPS)
+    shut, open_wide = (
+        guide_controls(controls(1.1, jaw=0.0), vowel, FPS),
+        guide_controls(controls(0.0, jaw=0.7), vowel, FPS),
+    )
     assert shut[12:15, JAW].min() > 0.2 and shut[:9, JAW].max() == 0.0
     assert (open_wide[:, JAW] == np.float32(0.7)).all()
 
@@ -79,7 +82,11 @@ def test_motion_stays_smooth():
 
 def test_transcripts_come_as_words_or_as_a_file(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfHello there.")
-    assert read_transcript("Hello there.") == read_transcript(tmp_path / "a.txt") == read_transcript(str(tmp_path / "a.txt"))
+    assert (
+        read_transcript("Hello there.")
+        == read_transcript(tmp_path / "a.txt")
+        == read_transcript(str(tmp_path / "a.txt"))
+    )
     with pytest.raises(InputError, match=r"b\.txt: cannot be read"):
         read_transcript(str(tmp_path / "b.txt"))
     (tmp_path / "c.txt").write_bytes(b"\xff\xfe\x00\x81")

@@ -43,7 +43,12 @@ def test_silence_is_fine_when_the_mouth_rests() -> None:
 
 @pytest.mark.parametrize(
     ("factor", "words"),
-    [(1000, "millimetres for metres?"), (100, "centimetres for metres?"), (0.001, "metres for millimetres?"), (30, "times the size")],
+    [
+        (1000, "millimetres for metres?"),
+        (100, "centimetres for metres?"),
+        (0.001, "metres for millimetres?"),
+        (30, "times the size"),
+    ],
 )
 def test_a_wrong_unit_is_guessed(factor: float, words: str) -> None:
     template = head()[0]

@@ -68,13 +68,18 @@ def test_both_layouts_give_the_same_corpus(tmp_path: Path) -> None:
     assert style_matrix(corpus, corpus.clips)[[0, 2, 4]].tolist() == [[1, 0], [0, 1], [0.5, 0.5]]
 
 
-def test_what_the_release_lacks_is_listed_and_the_rest_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_the_release_lacks_is_listed_and_the_rest_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     write_processed(tmp_path / "raw", plan(), templates())
     (tmp_path / "raw" / "vertices_npy" / "ann_sentence02.npy").unlink()
     (tmp_path / "raw" / "wav" / "cat_sentence01.wav").unlink()
     with caplog.at_level("INFO"):
         corpus = prepare(tmp_path / "raw", tmp_path / "root")
-    assert corpus.skipped == {"ann_sentence02": "no vertices_npy/ann_sentence02.npy", "cat_sentence01": "no wav/cat_sentence01.wav"}
+    assert corpus.skipped == {
+        "ann_sentence02": "no vertices_npy/ann_sentence02.npy",
+        "cat_sentence01": "no wav/cat_sentence01.wav",
+    }
     assert "train: 3 clips of 4 (1 fewer than a complete release)" in caplog.text
     assert "60 fps to 30 fps" in caplog.text and "missing cat_sentence01: no wav/" in caplog.text
 
@@ -160,7 +165,10 @@ def test_a_full_disk_stops_the_run_and_blames_no_clip(tmp_path: Path, monkeypatc
     with pytest.raises(InputError, match=r"bob_sentence01\.npy: the disk is full"):
         prepare(tmp_path / "raw", tmp_path / "root")
     monkeypatch.undo()
-    assert sorted(p.name for p in (tmp_path / "root" / "motion").iterdir()) == ["ann_sentence01.npy", "ann_sentence02.npy"]
+    assert sorted(p.name for p in (tmp_path / "root" / "motion").iterdir()) == [
+        "ann_sentence01.npy",
+        "ann_sentence02.npy",
+    ]
     assert len(prepare(tmp_path / "raw", tmp_path / "root").clips) == 6
 
 

@@ -51,14 +51,26 @@ def test_oracle_in_other_parametrisations(prediction_type: str) -> None:
 @pytest.mark.parametrize("spacing", ["leading", "trailing"])
 def test_equals_diffusers(prediction_type: str, eta: float, spacing: str) -> None:
     theirs = diffusers.DDIMScheduler(
-        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, prediction_type=prediction_type,
-        clip_sample=False, set_alpha_to_one=True, steps_offset=1, timestep_spacing=spacing,
-    )  # fmt: skip
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type=prediction_type,
+        clip_sample=False,
+        set_alpha_to_one=True,
+        steps_offset=1,
+        timestep_spacing=spacing,
+    )
     theirs.set_timesteps(10)
     x_t = randn(0)
     for step, t in enumerate(theirs.timesteps.tolist(), start=1):
         last = step == 10
-        x_t = theirs.step(curved(x_t, t), t, x_t, eta=0.0 if last else eta, variance_noise=None if last else randn(step) if eta else None).prev_sample
+        x_t = theirs.step(
+            curved(x_t, t),
+            t,
+            x_t,
+            eta=0.0 if last else eta,
+            variance_noise=None if last else randn(step) if eta else None,
+        ).prev_sample
     schedule = NoiseSchedule(prediction_type=prediction_type)
     ours = ddim_sample(curved, schedule, randn(0), SamplingOptions(10, eta, spacing), randn)
     torch.testing.assert_close(ours, x_t, atol=2e-5, rtol=1e-5)

@@ -24,7 +24,9 @@ def test_paper_schedule_has_the_papers_numbers() -> None:
 
 
 def test_zero_terminal_snr_equals_diffusers() -> None:
-    theirs = diffusers.DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, rescale_betas_zero_snr=True)
+    theirs = diffusers.DDIMScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, rescale_betas_zero_snr=True
+    )
     ours = torch.tensor(NoiseSchedule(zero_terminal_snr=True).alphas_cumprod)
     torch.testing.assert_close(ours, theirs.alphas_cumprod.float(), atol=2e-6, rtol=0)
 
@@ -58,7 +60,8 @@ def test_timesteps_fall_within_range(spacing: str, steps: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"kind": "sigmoid"}, {"prediction_type": "score"}, {"prediction_type": "epsilon", "zero_terminal_snr": True}]
+    "settings",
+    [{"kind": "sigmoid"}, {"prediction_type": "score"}, {"prediction_type": "epsilon", "zero_terminal_snr": True}],
 )
 def test_bad_settings_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(InputError):

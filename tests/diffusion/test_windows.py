@@ -43,7 +43,11 @@ def test_context_cut_by_edges_is_a_small_difference_without_jumps() -> None:
     whole = ddim_sample(neighbours(0, 107), NoiseSchedule(), X_T, options)
     parts = ddim_sample(windowed(neighbours, 107, 40), NoiseSchedule(), X_T, options)
     alone = torch.cat(
-        [ddim_sample(neighbours(a, b), NoiseSchedule(), X_T[:, a:b], options) for a, b in ((0, 40), (40, 80), (80, 107))], 1
+        [
+            ddim_sample(neighbours(a, b), NoiseSchedule(), X_T[:, a:b], options)
+            for a, b in ((0, 40), (40, 80), (80, 107))
+        ],
+        1,
     )
     assert (parts - whole).abs().max() < 0.2 * (alone - whole).abs().max()
 

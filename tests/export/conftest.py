@@ -23,7 +23,10 @@ def egg() -> tuple[np.ndarray, np.ndarray]:
     quads = np.stack([a, a + SEGMENTS, b + SEGMENTS, a, b + SEGMENTS, b], -1).reshape(-1, 3)
     i = np.arange(SEGMENTS)
     top, last = len(vertices) - 2, (RINGS - 1) * SEGMENTS
-    caps = [np.stack([np.full_like(i, top), i, (i + 1) % SEGMENTS], 1), np.stack([np.full_like(i, top + 1), last + (i + 1) % SEGMENTS, last + i], 1)]
+    caps = [
+        np.stack([np.full_like(i, top), i, (i + 1) % SEGMENTS], 1),
+        np.stack([np.full_like(i, top + 1), last + (i + 1) % SEGMENTS, last + i], 1),
+    ]
     return vertices.astype(np.float32), np.concatenate([quads, *caps]).astype(np.int32)
 
 
@@ -58,7 +61,13 @@ def shaped() -> Animation:
     weights[:, 5:9] = 0  # shapes that this clip does not use
     sound = (0.3 * np.sin(np.arange(24000) / 16000 * 2 * np.pi * 220)).astype(np.float32)
     return Animation.from_weights(
-        weights, 30.0, topology, topology.template(), waveform=sound, sample_rate=16000, provenance={"seed": 3, "style": "neutral"}
+        weights,
+        30.0,
+        topology,
+        topology.template(),
+        waveform=sound,
+        sample_rate=16000,
+        provenance={"seed": 3, "style": "neutral"},
     )
 
 

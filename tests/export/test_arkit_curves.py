@@ -51,7 +51,9 @@ def test_csv_as_unreal_reads_it(fps: float, shaped: Animation, tmp_path: Path) -
     times, curves = import_like_unreal(tmp_path / "a.csv")
     assert np.abs(times - np.arange(45) / fps).max() < 1e-5
     for name in ("jawLeft", "jawRight", "mouthLeft", "mouthRight", "tongueOut"):
-        assert np.allclose(curves[name[0].upper() + name[1:]], animation.weights[:, animation.weight_names.index(name)], atol=1e-7)
+        assert np.allclose(
+            curves[name[0].upper() + name[1:]], animation.weights[:, animation.weight_names.index(name)], atol=1e-7
+        )
     assert not any(curves[n].any() for n in ("HeadYaw", "RightEyeRoll"))
 
 
@@ -66,7 +68,9 @@ def test_audio2face_json(shaped: Animation, tmp_path: Path) -> None:
     document = json.loads((tmp_path / "a.json").read_text())
     assert document["facsNames"] == list(ARKIT_NAMES) and document["numPoses"] == 52 and document["numFrames"] == 45
     order_a = document["facsNames"]
-    assert order_a.index("jawLeft") < order_a.index("jawRight") and order_a.index("mouthLeft") < order_a.index("mouthRight")
+    assert order_a.index("jawLeft") < order_a.index("jawRight") and order_a.index("mouthLeft") < order_a.index(
+        "mouthRight"
+    )
     assert np.allclose(document["weightMat"], shaped.weights[:, :52], atol=1e-6) and document["exportFps"] == 30
 
 

@@ -26,7 +26,9 @@ def node(script: str, *arguments: str | Path) -> dict[str, Any]:
     """Run a script of tests/clients and return the JSON of its last line."""
     if shutil.which("node") is None or not (CLIENTS / "node_modules").is_dir():
         pytest.skip("needs node and `npm install` in tests/clients: run make test-clients")
-    done = subprocess.run(["node", script, *map(str, arguments)], cwd=CLIENTS, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        ["node", script, *map(str, arguments)], cwd=CLIENTS, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return result
@@ -37,13 +39,17 @@ def expectation(animation: Animation, path: Path) -> Path:
     frames = np.unique(np.linspace(0, len(animation) - 1, 5).round().astype(int))
     scale = metres_per_unit(animation.topology)
     vertices = {str(t): (np.asarray(animation.vertices[int(t)]) * scale).reshape(-1).tolist() for t in frames}
-    path.write_text(json.dumps({"fps": animation.fps, "frames": vertices, "middle": round(len(animation) * 0.48) / animation.fps}))
+    path.write_text(
+        json.dumps({"fps": animation.fps, "frames": vertices, "middle": round(len(animation) * 0.48) / animation.fps})
+    )
     return path
 
 
 @pytest.mark.parametrize("suffix", [".glb", ".gltf"])
 @pytest.mark.parametrize("which", ["shaped", "free", "still"])
-def test_gltf_in_the_khronos_validator_and_three_js(which: str, suffix: str, shaped: Animation, free: Animation, tmp_path: Path) -> None:
+def test_gltf_in_the_khronos_validator_and_three_js(
+    which: str, suffix: str, shaped: Animation, free: Animation, tmp_path: Path
+) -> None:
     still = Animation(np.repeat(free.template[None], 3, 0), 30.0, free.topology, free.template)
     animation = {"shaped": shaped, "free": free, "still": still}[which]
     save(animation, tmp_path / f"a{suffix}")
@@ -67,7 +73,9 @@ def test_a_talking_character_in_the_khronos_validator_and_three_js(shaped: Anima
 def test_a_vmc_stream_in_osc_min(shaped: Animation) -> None:
     if shutil.which("node") is None or not (CLIENTS / "node_modules").is_dir():
         pytest.skip("needs node and `npm install` in tests/clients: run make test-clients")
-    with subprocess.Popen(["node", "osc.mjs", str(len(shaped))], cwd=CLIENTS, stdout=subprocess.PIPE, text=True) as receiver:
+    with subprocess.Popen(
+        ["node", "osc.mjs", str(len(shaped))], cwd=CLIENTS, stdout=subprocess.PIPE, text=True
+    ) as receiver:
         assert receiver.stdout is not None
         port = int(receiver.stdout.readline())
         save(shaped, f"vmc://127.0.0.1:{port}")  # a second and a half, on the real clock
@@ -79,15 +87,23 @@ def test_a_vmc_stream_in_osc_min(shaped: Animation) -> None:
 
 @pytest.mark.parametrize("compare", [False, True])
 def test_the_page_plays_in_chromium(compare: bool, shaped: Animation, free: Animation, tmp_path: Path) -> None:
-    chromium = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    chromium = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
     if chromium is None:
         pytest.skip("needs Chromium or Chrome on PATH")
     save(shaped, tmp_path / "a.html", HtmlOptions(compare=free if compare else None))
     expected = expectation(shaped, tmp_path / "expected.json")
     result = node("player.mjs", chromium, tmp_path / "a.html", expected, tmp_path)
     assert result["errors"] == [] and result["requests"] == []
-    assert result["deviation"] < 1e-5 and result["takes"] == 1 + compare and result["duration"] == (1.6 if compare else 1.5)
-    assert result["halfway"] == pytest.approx(22 / 30, abs=0.01) and result["stepped"] == pytest.approx(23 / 30, abs=0.01)
+    assert (
+        result["deviation"] < 1e-5
+        and result["takes"] == 1 + compare
+        and result["duration"] == (1.6 if compare else 1.5)
+    )
+    assert result["halfway"] == pytest.approx(22 / 30, abs=0.01) and result["stepped"] == pytest.approx(
+        23 / 30, abs=0.01
+    )
     assert result["playing"] and 0.1 < result["advanced"] <= result["elapsed"] + 0.1  # sound is the clock
     assert result["differs"] == {"motion": True, "wireframe": True} and not result["overflow"]
     assert "style neutral" in result["text"] and "seed 3" in result["text"]

@@ -60,7 +60,11 @@ def played(document: dict[str, Any], data: bytes, attribute: str) -> tuple[np.nd
     times = values(document, data, sampler["input"])[:, 0]
     weights = values(document, data, sampler["output"]).reshape(len(times), len(targets))
     assert len(mesh["weights"]) == len(mesh["extras"]["targetNames"]) == len(targets)
-    return times, weights, values(document, data, primitive["attributes"][attribute]) + np.tensordot(weights, targets, 1)
+    return (
+        times,
+        weights,
+        values(document, data, primitive["attributes"][attribute]) + np.tensordot(weights, targets, 1),
+    )
 
 
 def test_own_shapes_play_exactly_with_their_names(shaped: Animation, tmp_path: Path) -> None:
@@ -73,7 +77,9 @@ def test_own_shapes_play_exactly_with_their_names(shaped: Animation, tmp_path: P
     assert np.allclose(times, np.arange(45) / 30, atol=1e-7) and weights.min() >= 0 and weights.max() <= 1
     primitive = document["meshes"][0]["primitives"][0]
     assert np.array_equal(values(document, data, primitive["indices"]).reshape(-1, 3), shaped.topology.faces)
-    assert {"JOINTS_0", "WEIGHTS_0", "COLOR_0"} <= set(primitive["attributes"]) and len(document["skins"][0]["joints"]) == 1
+    assert {"JOINTS_0", "WEIGHTS_0", "COLOR_0"} <= set(primitive["attributes"]) and len(
+        document["skins"][0]["joints"]
+    ) == 1
 
 
 def test_free_vertices_become_directions_within_tolerance_in_metres(free: Animation, tmp_path: Path) -> None:
@@ -106,7 +112,9 @@ def test_gltf_text_holds_the_same_buffer(shaped: Animation, tmp_path: Path) -> N
     assert decoded == data[: len(decoded)] and text["accessors"] == document["accessors"]
 
 
-def test_too_few_targets_warn_and_say_the_error(free: Animation, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_too_few_targets_warn_and_say_the_error(
+    free: Animation, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING):
         glb.write(free, tmp_path / "a.glb", MorphOptions(max_targets=6))
     document, _ = parse(tmp_path / "a.glb")
@@ -137,7 +145,9 @@ def test_tampering_is_noticed(shaped: Animation, tmp_path: Path) -> None:
     path = tmp_path / "a.glb"
     glb.write(shaped, path)
     document, _ = parse(path)
-    view = document["bufferViews"][document["accessors"][document["animations"][0]["samplers"][0]["output"]]["bufferView"]]
+    view = document["bufferViews"][
+        document["accessors"][document["animations"][0]["samplers"][0]["output"]]["bufferView"]
+    ]
     raw = bytearray(path.read_bytes())
     start = len(raw) - len(parse(path)[1]) + view["byteOffset"]
     raw[start : start + view["byteLength"]] = bytes(view["byteLength"])

@@ -17,7 +17,9 @@ from diffspeaker3d.export.html import HtmlOptions
 
 
 @pytest.mark.parametrize("which", ["shaped", "free"])
-def test_every_frame_is_within_a_tenth_of_a_millimetre(which: str, shaped: Animation, free: Animation, tmp_path: Path) -> None:
+def test_every_frame_is_within_a_tenth_of_a_millimetre(
+    which: str, shaped: Animation, free: Animation, tmp_path: Path
+) -> None:
     animation, tenth = (shaped, 1e-4) if which == "shaped" else (free, 0.1)
     save(animation, tmp_path / "a.html")
     template, deltas, weights = html.read_take(tmp_path / "a.html")

@@ -40,7 +40,9 @@ def test_compressed_copies_open_too(free: Animation, tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(load_animation(tmp_path / "b.npz").vertices), np.asarray(free.vertices))
 
 
-@pytest.mark.parametrize("damage", ["truncated", "text", "empty", "nan", "missing", "version", "faces", "pickle", "absent"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "text", "empty", "nan", "missing", "version", "faces", "pickle", "absent"]
+)
 def test_broken_files_are_refused_in_one_line(damage: str, free: Animation, tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     save(free, path)

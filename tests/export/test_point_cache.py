@@ -19,7 +19,9 @@ def test_pc2_layout(shaped: Animation, tmp_path: Path) -> None:
     frames, points = len(shaped), shaped.topology.num_vertices
     assert len(raw) == 32 + 12 * frames * points and raw[:12] == b"POINTCACHE2\0"
     assert struct.unpack("<iiffi", raw[12:32]) == (1, points, 0.0, 1.0, frames)
-    assert np.array_equal(np.frombuffer(raw[32:], "<f4").reshape(frames, points, 3), np.concatenate(list(shaped.chunks())))
+    assert np.array_equal(
+        np.frombuffer(raw[32:], "<f4").reshape(frames, points, 3), np.concatenate(list(shaped.chunks()))
+    )
 
 
 def test_mdd_layout_in_metres(free: Animation, tmp_path: Path) -> None:

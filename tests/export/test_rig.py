@@ -67,14 +67,19 @@ def character(path: Path, head_names: list[str] | None = None, bad: str = "") ->
     return path
 
 
-@pytest.mark.parametrize("spelling", ["eyeBlinkLeft", "EyeBlinkLeft", "eyeBlink_L", "EYEBLINK_LEFT", "head.eyeBlinkLeft", "eye_blink_left", "eyeBlinkL"])
+@pytest.mark.parametrize(
+    "spelling",
+    ["eyeBlinkLeft", "EyeBlinkLeft", "eyeBlink_L", "EYEBLINK_LEFT", "head.eyeBlinkLeft", "eye_blink_left", "eyeBlinkL"],
+)
 def test_spellings_of_a_name(spelling: str) -> None:
     assert arkit_name(spelling) == "eyeBlinkLeft"
 
 
 def test_all_names_are_their_own_and_others_are_not() -> None:
     assert [arkit_name(n) for n in ARKIT_NAMES] == list(ARKIT_NAMES)
-    assert [arkit_name(n[0].upper() + n[1:].replace("Left", "_L").replace("Right", "_R")) for n in ARKIT_NAMES] == list(ARKIT_NAMES)
+    assert [arkit_name(n[0].upper() + n[1:].replace("Left", "_L").replace("Right", "_R")) for n in ARKIT_NAMES] == list(
+        ARKIT_NAMES
+    )
     assert arkit_name("viseme_aa") is None and arkit_name("") is None
 
 
@@ -125,7 +130,9 @@ def test_missing_shapes_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         (["jawOpen", "JawOpen", "a", "b", "c"], "", r"jawOpen twice \(jawOpen, JawOpen\)"),
     ],
 )
-def test_broken_characters_are_refused_in_one_line(names: list[str] | None, bad: str, message: str, tmp_path: Path) -> None:
+def test_broken_characters_are_refused_in_one_line(
+    names: list[str] | None, bad: str, message: str, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match=message) as refused:
         load_character(character(tmp_path / "hero.glb", names, bad))
     assert "hero.glb" in str(refused.value) and "\n" not in str(refused.value)

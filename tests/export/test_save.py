@@ -39,7 +39,9 @@ def test_unwritable_places_are_refused_before_any_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".glb", ".pc2", ".csv"])
-def test_a_failing_write_leaves_the_old_file_whole(suffix: str, shaped: Animation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_write_leaves_the_old_file_whole(
+    suffix: str, shaped: Animation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_text("before")
 

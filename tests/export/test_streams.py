@@ -146,7 +146,9 @@ def test_a_slow_sender_skips_frames_instead_of_lagging() -> None:
     assert sent[-1] == 99 and len(sent) < 60 and fake.time - 100 < 100 / 60 + 0.15
 
 
-@pytest.mark.parametrize("url", ["livelink://", "livelink://host:99999", "livelink://no.such.host.invalid:1", "livelink://:5"])
+@pytest.mark.parametrize(
+    "url", ["livelink://", "livelink://host:99999", "livelink://no.such.host.invalid:1", "livelink://:5"]
+)
 def test_bad_addresses_are_refused(url: str, shaped: Animation) -> None:
     with pytest.raises(InputError, match="not an address"):
         livelink.stream(shaped, url)

@@ -21,7 +21,10 @@ from pxr import Gf, UsdGeom, UsdMedia, UsdSkel, UsdValidation  # noqa: E402
 def complaints(path: Path) -> list[str]:
     """What every validator of this USD release says of a stage."""
     validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
-    return [error.GetErrorAsString() for error in UsdValidation.ValidationContext(validators).Validate(Usd.Stage.Open(str(path)))]
+    return [
+        error.GetErrorAsString()
+        for error in UsdValidation.ValidationContext(validators).Validate(Usd.Stage.Open(str(path)))
+    ]
 
 
 @pytest.mark.parametrize("suffix", [".usda", ".usdc", ".usdz"])
@@ -38,7 +41,9 @@ def test_points_are_exact(suffix: str, shaped: Animation, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("suffix", [".usdc", ".usdz"])
 @pytest.mark.parametrize("which", ["shaped", "free"])
-def test_blend_shapes_pass_through_usd_skinning(suffix: str, which: str, shaped: Animation, free: Animation, tmp_path: Path) -> None:
+def test_blend_shapes_pass_through_usd_skinning(
+    suffix: str, which: str, shaped: Animation, free: Animation, tmp_path: Path
+) -> None:
     animation, scale, tolerance = (shaped, 1.0, 1e-5) if which == "shaped" else (free, 1e-3, 6e-5)
     path = save(animation, tmp_path / f"a{suffix}", UsdOptions(usd_mode="skel"))[0]
     assert complaints(path) == []

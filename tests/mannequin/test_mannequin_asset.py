@@ -11,13 +11,36 @@ HEAD = load_topology()
 NEUTRAL = HEAD.template() * 100
 PEOPLE = tuple(HEAD.templates)
 LANDMARKS = (
-    "lip_upper_mid", "lip_lower_mid", "lip_corner_left", "lip_corner_right", "nose_tip", "nose_bridge", "chin",
-    "eye_left_outer", "eye_left_inner", "eye_right_inner", "eye_right_outer", "ear_left", "ear_right",
-)  # fmt: skip
+    "lip_upper_mid",
+    "lip_lower_mid",
+    "lip_corner_left",
+    "lip_corner_right",
+    "nose_tip",
+    "nose_bridge",
+    "chin",
+    "eye_left_outer",
+    "eye_left_inner",
+    "eye_right_inner",
+    "eye_right_outer",
+    "ear_left",
+    "ear_right",
+)
 AREAS = (
-    "lips", "mouth", "lower_face", "upper_face", "lids", "brows", "eyes", "jaw", "teeth", "tongue", "inner_mouth", "skin",
-    "neck", "interior",
-)  # fmt: skip
+    "lips",
+    "mouth",
+    "lower_face",
+    "upper_face",
+    "lids",
+    "brows",
+    "eyes",
+    "jaw",
+    "teeth",
+    "tongue",
+    "inner_mouth",
+    "skin",
+    "neck",
+    "interior",
+)
 MOUTH_SHAPES = tuple(n for n in CONTROL_NAMES if n.startswith(("mouth", "jaw", "cheek", "nose", "tongue")))
 
 
@@ -183,7 +206,12 @@ def test_blink_closes_the_eye():
 def test_gaze_turns_the_eyeball():
     ball = HEAD.region("eye_left")
     pupil = ball[NEUTRAL[ball, 2].argmax()]
-    for name, axis, sign in (("eyeLookUpLeft", 1, 1), ("eyeLookDownLeft", 1, -1), ("eyeLookInLeft", 0, -1), ("eyeLookOutLeft", 0, 1)):
+    for name, axis, sign in (
+        ("eyeLookUpLeft", 1, 1),
+        ("eyeLookDownLeft", 1, -1),
+        ("eyeLookInLeft", 0, -1),
+        ("eyeLookOutLeft", 0, 1),
+    ):
         move = (posed({name: 1}) - NEUTRAL)[pupil]
         assert sign * move[axis] > 0.5 and abs(move[1 - axis]) < 1e-3
 

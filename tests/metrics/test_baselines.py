@@ -36,14 +36,18 @@ def error(predict: Baseline, clip: Clip) -> float:
 def test_the_mean_face_is_the_mean_whatever_is_heard() -> None:
     data = clips()
     face = mean_face(data)
-    np.testing.assert_allclose(face(data[0][0][:3]), np.repeat(np.concatenate([m for _, m in data]).mean(0)[None], 3, 0), rtol=1e-5)
+    np.testing.assert_allclose(
+        face(data[0][0][:3]), np.repeat(np.concatenate([m for _, m in data]).mean(0)[None], 3, 0), rtol=1e-5
+    )
 
 
 def test_ridge_finds_a_linear_law_on_unheard_clips() -> None:
     data = clips()
     still = error(mean_face(data[:3]), data[3])
     assert error(ridge_regression(data[:3], strength=1e-6), data[3]) < 0.02 * still
-    assert error(ridge_regression(data[:3], strength=1e6), data[3]) == pytest.approx(error(mean_face(data[:3]), data[3]), rel=1e-2)
+    assert error(ridge_regression(data[:3], strength=1e6), data[3]) == pytest.approx(
+        error(mean_face(data[:3]), data[3]), rel=1e-2
+    )
 
 
 def test_the_nearest_neighbour_repeats_what_it_has_heard() -> None:

@@ -14,9 +14,11 @@ FPS = 30.0
 FRAMES = 180
 LIPS, UPPER = np.array([0, 1, 2, 3]), np.array([4, 5, 6])
 TOPOLOGY = Topology(
-    "face", np.array([[0, 1, 2], [4, 5, 6]], np.int32), 8,
+    "face",
+    np.array([[0, 1, 2], [4, 5, 6]], np.int32),
+    8,
     {"lips": LIPS, "upper_face": UPPER, "lip_upper_mid": np.array([0]), "lip_lower_mid": np.array([1])},
-)  # fmt: skip
+)
 TEMPLATE = np.zeros((8, 3))
 LEVELS = (0.0, 0.25, 0.5, 1.0)
 
@@ -101,7 +103,13 @@ METRICS: dict[str, Callable[[np.ndarray], float]] = {
     "diversity": lambda p: metrics.diversity([p, TARGET]),
     "coverage": lambda p: metrics.coverage_error([p], TARGET, LIPS).best,
 }  # fmt: skip
-CORRUPTIONS = {"amplitude": amplitude, "lag": lag, "noise": noise, "frozen_upper": frozen_upper, "other_sound": other_sound}
+CORRUPTIONS = {
+    "amplitude": amplitude,
+    "lag": lag,
+    "noise": noise,
+    "frozen_upper": frozen_upper,
+    "other_sound": other_sound,
+}
 
 # Damage that a metric does not see by its definition; whatever is not listed must grow with the damage.
 BLIND: dict[str, set[str]] = {

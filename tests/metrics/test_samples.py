@@ -36,7 +36,9 @@ def test_coverage_takes_the_best_the_mean_and_the_mean_face() -> None:
 def test_frechet_distance_of_gaussians_has_a_closed_form() -> None:
     rng = np.random.default_rng(0)
     clouds = rng.normal(size=(200_000, 3))
-    clouds = (clouds - clouds.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(clouds, rowvar=False))).T  # exactly white
+    clouds = (clouds - clouds.mean(0)) @ np.linalg.inv(
+        np.linalg.cholesky(np.cov(clouds, rowvar=False))
+    ).T  # exactly white
     assert frechet_distance(clouds, clouds) == pytest.approx(0, abs=1e-9)
     scaled = clouds * [1, 2, 3] + [0, 0, 5]
     assert frechet_distance(clouds, scaled) == pytest.approx(25 + 0 + 1 + 4, rel=1e-6)
@@ -61,6 +63,8 @@ def test_motion_features_are_whitened_positions_and_speeds() -> None:
 def test_regions_are_known_by_content(shared: Path) -> None:
     text = (shared / "data" / "biwi" / "lve.txt").read_text()
     indices = np.array([int(x) for x in text.split(",")])
-    assert describe_region("lips", indices[::-1]).startswith("BIWI lips (CodeTalker lve.txt): 4996 vertices, sha256 e1e480069d38")
+    assert describe_region("lips", indices[::-1]).startswith(
+        "BIWI lips (CodeTalker lve.txt): 4996 vertices, sha256 e1e480069d38"
+    )
     assert describe_region("lips", indices[1:]).startswith("lips: 4995 vertices")
     assert region_hash(np.array([3, 1, 3])) == region_hash(np.array([1, 3]))

@@ -67,13 +67,17 @@ def test_pieces_of_long_clips_make_no_difference() -> None:
     assert lip_vertex_error(pred, target, LIPS) == pytest.approx((distance[:, LIPS] ** 2).max(1).mean())
     assert mean_vertex_error(pred, target) == pytest.approx(distance.mean())
     spread = [(x[:, UPPER] ** 2).sum(-1).std(0) for x in (target, pred)]
-    assert upper_face_dynamics_deviation(pred, target, np.zeros((4, 3)), UPPER) == pytest.approx((spread[0] - spread[1]).mean())
+    assert upper_face_dynamics_deviation(pred, target, np.zeros((4, 3)), UPPER) == pytest.approx(
+        (spread[0] - spread[1]).mean()
+    )
     assert jitter(pred, 1.0) == pytest.approx(np.linalg.norm(np.diff(pred, 3, axis=0), axis=-1).mean())
 
 
 def test_tensors_give_what_arrays_give() -> None:
     pred, target = torch.randn(2, 9, 4, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    assert lip_vertex_error(pred, target, LIPS) == lip_vertex_error(pred.detach().numpy(), target.detach().numpy(), LIPS)
+    assert lip_vertex_error(pred, target, LIPS) == lip_vertex_error(
+        pred.detach().numpy(), target.detach().numpy(), LIPS
+    )
     assert isinstance(mean_vertex_error(pred, target), float)
 
 

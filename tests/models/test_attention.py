@@ -48,7 +48,9 @@ def test_bias_is_the_papers_and_grows_by_extension() -> None:
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("block", [256, 6])
 @pytest.mark.parametrize("reach", [None, 1])
-def test_self_attention_equals_dense(masked: bool, block: int, reach: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_self_attention_equals_dense(
+    masked: bool, block: int, reach: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In blocks or not, in full or within `reach` periods: the dense masked map."""
     monkeypatch.setattr(attention, "QUERY_BLOCK", block)
     monkeypatch.setattr(attention, "BLOCKS_AT_ONCE", 2)
@@ -78,9 +80,13 @@ def test_self_attention_equals_dense(masked: bool, block: int, reach: int | None
     if reach is not None:
         dense = dense.masked_fill((torch.arange(T)[:, None] - torch.arange(T)).abs() > reach * P, float("-inf"))
     dense = torch.cat([torch.zeros(H, T, 2), dense], 2).repeat(B, 1, 1)
-    padding = torch.zeros(B, T + 2) if frame_mask is None else torch.zeros(B, T + 2).masked_fill(
-        torch.cat([torch.zeros(B, 2, dtype=torch.bool), ~frame_mask], 1), float("-inf")
-    )  # fmt: skip
+    padding = (
+        torch.zeros(B, T + 2)
+        if frame_mask is None
+        else torch.zeros(B, T + 2).masked_fill(
+            torch.cat([torch.zeros(B, 2, dtype=torch.bool), ~frame_mask], 1), float("-inf")
+        )
+    )
     want = theirs(x, keys, keys, attn_mask=dense, key_padding_mask=padding, need_weights=False)[0]
     got = torch.cat(blocks, 1)
     real = torch.ones(B, T, dtype=torch.bool) if frame_mask is None else frame_mask

@@ -14,7 +14,9 @@ PERIOD = 5
 
 def tiny(dropout: float = 0.1) -> AutoregressiveDecoder:
     torch.manual_seed(0)
-    decoder = AutoregressiveDecoder(18, 12, width=16, feedforward=24, layers=2, style_dim=3, period=PERIOD, dropout=dropout).eval()
+    decoder = AutoregressiveDecoder(
+        18, 12, width=16, feedforward=24, layers=2, style_dim=3, period=PERIOD, dropout=dropout
+    ).eval()
     nn.init.normal_(decoder.output.weight, std=0.1)
     nn.init.normal_(decoder.output.bias, std=0.1)
     return decoder
@@ -22,7 +24,10 @@ def tiny(dropout: float = 0.1) -> AutoregressiveDecoder:
 
 def inputs(batch: int = 2, length: int = 23) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
-    motion, audio = torch.randn(batch, length, 18, generator=generator), torch.randn(batch, length, 12, generator=generator)
+    motion, audio = (
+        torch.randn(batch, length, 18, generator=generator),
+        torch.randn(batch, length, 12, generator=generator),
+    )
     return motion, audio, torch.eye(3)[:batch]
 
 

@@ -35,9 +35,13 @@ def model() -> DiffSpeaker:
 def batch() -> tuple[torch.Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     return (
-        torch.randn(2, 30, 6, generator=generator), torch.tensor([10, 900]), torch.randn(2, 16000, generator=generator),
-        torch.tensor([16000, 9000]), torch.tensor([30, 16]), torch.eye(2),
-    )  # fmt: skip
+        torch.randn(2, 30, 6, generator=generator),
+        torch.tensor([10, 900]),
+        torch.randn(2, 16000, generator=generator),
+        torch.tensor([16000, 9000]),
+        torch.tensor([30, 16]),
+        torch.eye(2),
+    )
 
 
 def test_round_trip_gives_the_same_output_and_configuration(tmp_path: Path) -> None:
@@ -107,7 +111,16 @@ def test_missing_extra_and_misshapen_weights_are_refused(tmp_path: Path) -> None
         load_checkpoint(folder)
 
 
-@pytest.mark.parametrize("target", ["os.system", "torch.nn.Linear", "diffspeaker3d.models.build", "diffspeaker3d.models.checkpoint.shutil.rmtree", "diffspeaker3d.files.atomic_path"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "torch.nn.Linear",
+        "diffspeaker3d.models.build",
+        "diffspeaker3d.models.checkpoint.shutil.rmtree",
+        "diffspeaker3d.files.atomic_path",
+    ],
+)
 def test_only_our_modules_can_be_built(target: str) -> None:
     with pytest.raises(InputError, match="may not build"):
         build({"_target_": target})

@@ -37,7 +37,10 @@ def tiny(layers: int = 2, **ablation: Any) -> Denoiser:
 
 def inputs(batch: int = 2, length: int = 23) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
-    x_t, audio = torch.randn(batch, length, 18, generator=generator), torch.randn(batch, length, 12, generator=generator)
+    x_t, audio = (
+        torch.randn(batch, length, 18, generator=generator),
+        torch.randn(batch, length, 12, generator=generator),
+    )
     return x_t, torch.tensor([900, 30][:batch]), audio, torch.eye(3)[:batch]
 
 
@@ -84,7 +87,9 @@ def test_padding_and_batching_change_no_real_frame(ablation: dict[str, bool]) ->
         batched = denoiser(x_t, timestep, audio, style, mask)
         alone = denoiser(x_t[1:, :14], timestep[1:], audio[1:, :14], style[1:])
         torch.testing.assert_close(batched[1:, :14], alone, atol=1e-5, rtol=1e-5)
-        garbage = denoiser(torch.where(mask[..., None], x_t, 9.0), timestep, torch.where(mask[..., None], audio, -9.0), style, mask)
+        garbage = denoiser(
+            torch.where(mask[..., None], x_t, 9.0), timestep, torch.where(mask[..., None], audio, -9.0), style, mask
+        )
     torch.testing.assert_close(batched[mask], garbage[mask], atol=1e-5, rtol=1e-5)
 
 
@@ -140,7 +145,9 @@ def test_condition_computed_once_equals_forward() -> None:
     with torch.no_grad():
         walk = denoiser.in_space("vertex", denoiser.condition(audio, style, None, [500, 20, 900]))
         for t in (900, 20):
-            torch.testing.assert_close(walk(x_t, t), denoiser(x_t, torch.tensor([t, t]), audio, style), atol=1e-6, rtol=1e-6)
+            torch.testing.assert_close(
+                walk(x_t, t), denoiser(x_t, torch.tensor([t, t]), audio, style), atol=1e-6, rtol=1e-6
+            )
 
 
 def wide(spread: bool) -> tuple[Denoiser, Tensor | None]:
@@ -158,7 +165,9 @@ def test_latent_noise_is_distributed_as_projected_noise(spread: bool) -> None:
     _, _, audio, style = inputs(1)
     assert (denoiser.noise_dim, tiny().noise_dim, Denoiser(9, 8, width=16).noise_dim) == (16, 16, 9)
     with torch.no_grad():
-        latent, vertex = (denoiser.in_space(space, denoiser.condition(audio, style, None, [500])) for space in ("latent", "vertex"))
+        latent, vertex = (
+            denoiser.in_space(space, denoiser.condition(audio, style, None, [500])) for space in ("latent", "vertex")
+        )
         scaled = denoiser.input.weight * (1.0 if scale is None else scale)
         want = scaled @ scaled.T
         root = latent.start(torch.eye(16)[None], scale)[0]  # rows: images of the unit vectors
@@ -166,7 +175,9 @@ def test_latent_noise_is_distributed_as_projected_noise(spread: bool) -> None:
         sample = latent.start(initial_noise([(40_000, 16)], [0]), scale)[0]
         assert (sample.T @ sample / 40_000 - want).abs().max() < 0.03 * want.diagonal().max()
         normal = initial_noise([(23, 16)], [3])
-        torch.testing.assert_close(latent.project(vertex.start(normal, scale)), latent.start(normal, scale), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            latent.project(vertex.start(normal, scale)), latent.start(normal, scale), atol=1e-5, rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize("motion_dim", [9, 80])
@@ -193,7 +204,9 @@ def test_noise_of_an_input_layer_with_dependent_rows() -> None:
 
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("length", [23, 140])
-def test_folded_cross_attention_gives_the_same_sample(layers: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folded_cross_attention_gives_the_same_sample(
+    layers: int, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In one block and in many, alone and beside a shorter clip."""
     monkeypatch.setattr(attention, "QUERY_BLOCK", 16)
     denoiser = tiny(layers=layers)
@@ -258,7 +271,9 @@ def test_half_precision_is_near() -> None:
     assert (half.float() - exact).abs().max() < 0.05 * exact.abs().max()
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 0.0), ("bfloat16", 0.03), ("float16", 0.01), ("int8", 0.05)])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("float32", 0.0), ("bfloat16", 0.03), ("float16", 0.01), ("int8", 0.05)]
+)
 def test_cheaper_numbers_are_near(precision: str, tolerance: float) -> None:
     denoiser = tiny()
     x_t, _, audio, style = inputs()
@@ -283,7 +298,10 @@ def test_long_clips_reach_four_periods_and_short_ones_everything() -> None:
         assert x_t.grad is not None
         assert (x_t.grad[0].abs().sum(-1) > 0).nonzero().flatten().tolist() == list(reached)
     with torch.no_grad():
-        walks = [denoiser.in_space("vertex", denoiser.condition(audio, style, None, [500], full_attention=full)) for full in (False, True)]
+        walks = [
+            denoiser.in_space("vertex", denoiser.condition(audio, style, None, [500], full_attention=full))
+            for full in (False, True)
+        ]
         near, full = (walk(x_t, 500) for walk in walks)
     difference = (near - full).square().mean().sqrt() / full.square().mean().sqrt()
     assert 1e-4 < difference < 0.1  # stated: the two are not the same, and not far

@@ -19,9 +19,14 @@ def network() -> DiffSpeaker:
     denoiser = Denoiser(DIM, 16, 16, 32, layers=2, style_dim=3, period=30)
     torch.nn.init.normal_(denoiser.output.weight, std=0.3)
     return DiffSpeaker(
-        MelEncoder(30, width=16, num_mels=20, dilations=(1, 2)), denoiser, ControlMotion(), fps=30,
-        style_names=("a", "b", "c"), topology="mannequin", num_visemes=4,
-    ).eval()  # fmt: skip
+        MelEncoder(30, width=16, num_mels=20, dilations=(1, 2)),
+        denoiser,
+        ControlMotion(),
+        fps=30,
+        style_names=("a", "b", "c"),
+        topology="mannequin",
+        num_visemes=4,
+    ).eval()
 
 
 def sound() -> Tensor:

@@ -22,7 +22,9 @@ def speechlike(seconds: float, seed: int = 0) -> Tensor:
     n = int(seconds * 16000)
     knots = np.arange(0, n + 1600, 1600)
     envelope = np.interp(np.arange(n), knots, rng.random(len(knots)))
-    return torch.from_numpy((np.convolve(rng.standard_normal(n), [1, 0.9, 0.5], "same") * envelope * 0.1).astype(np.float32))
+    return torch.from_numpy(
+        (np.convolve(rng.standard_normal(n), [1, 0.9, 0.5], "same") * envelope * 0.1).astype(np.float32)
+    )
 
 
 def test_padding_and_batching_change_no_real_frame(encoder: MelEncoder) -> None:

@@ -78,7 +78,12 @@ def official_state(encoder: str) -> dict[str, Tensor]:
 @pytest.mark.parametrize("encoder", ["wav2vec2", "hubert"])
 def test_converts_and_predicts(encoder: str, tmp_path: Path) -> None:
     state = official_state(encoder)
-    content = {"state_dict": state, "epoch": 3, "hyper_parameters": argparse.Namespace(cfg=Trap()), "optimizer_states": []}
+    content = {
+        "state_dict": state,
+        "epoch": 3,
+        "hyper_parameters": argparse.Namespace(cfg=Trap()),
+        "optimizer_states": [],
+    }
     torch.save(content, tmp_path / "official.ckpt")
     convert_official(tmp_path / "official.ckpt", tmp_path / "ours", "biwi", encoder, ARCHITECTURE)
     model, config = load_checkpoint(tmp_path / "ours")
@@ -90,7 +95,14 @@ def test_converts_and_predicts(encoder: str, tmp_path: Path) -> None:
     assert torch.equal(stacked, state["denoiser.transformer_decoder.layers.0.multihead_attn.in_proj_weight"])
     waveform = torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        out = model(torch.randn(1, 25, D), torch.tensor([5]), waveform, torch.tensor([16000]), torch.tensor([25]), torch.eye(S)[:1])
+        out = model(
+            torch.randn(1, 25, D),
+            torch.tensor([5]),
+            waveform,
+            torch.tensor([16000]),
+            torch.tensor([25]),
+            torch.eye(S)[:1],
+        )
     assert out.motion.shape == (1, 25, D) and out.motion.abs().max() > 0.1
 
 

@@ -20,10 +20,20 @@ def write(folder: Path, family: str, **more: object) -> Path:
     torch.manual_seed(0)
     if family == "whisper":
         config = transformers.WhisperConfig(
-            d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
-            encoder_ffn_dim=16, decoder_ffn_dim=16, vocab_size=60, pad_token_id=0, bos_token_id=0, eos_token_id=0,
-            decoder_start_token_id=0, num_mel_bins=80,
-        )  # fmt: skip
+            d_model=16,
+            encoder_layers=1,
+            decoder_layers=1,
+            encoder_attention_heads=2,
+            decoder_attention_heads=2,
+            encoder_ffn_dim=16,
+            decoder_ffn_dim=16,
+            vocab_size=60,
+            pad_token_id=0,
+            bos_token_id=0,
+            eos_token_id=0,
+            decoder_start_token_id=0,
+            num_mel_bins=80,
+        )
         model = transformers.WhisperModel(config)
     else:
         config = transformers.AutoConfig.for_model(family, **SMALL, **CONVOLUTIONS, **more)
@@ -58,7 +68,9 @@ def test_equals_the_librarys_own_answer_at_feature_times(tmp_path: Path) -> None
     rows = encoder(waveform, torch.tensor([16000]), torch.tensor([45]))[0]
     share = 1 - 199.5 / 320
     torch.testing.assert_close(rows[1:], hidden[:44] * (1 - share) + hidden[1:45] * share, atol=1e-5, rtol=1e-5)
-    stretched = TransformersEncoder(str(tmp_path), fps=50, alignment="endpoints")(waveform, torch.tensor([16000]), torch.tensor([20]))[0]
+    stretched = TransformersEncoder(str(tmp_path), fps=50, alignment="endpoints")(
+        waveform, torch.tensor([16000]), torch.tensor([20])
+    )[0]
     want = torch.nn.functional.interpolate(hidden.T[None], 20, mode="linear", align_corners=True)[0].T
     torch.testing.assert_close(stretched, want, atol=1e-5, rtol=1e-5)
 
@@ -95,7 +107,11 @@ def test_rebuilds_from_its_architecture_without_the_folder(family: str, tmp_path
     architecture = encoder.architecture()["hidden_architecture"]
     again = TransformersEncoder("gone", 30, hidden_architecture=architecture)
     again.load_state_dict(encoder.state_dict(), strict=True)
-    waveform = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0)), torch.tensor([8000]), torch.tensor([15])
+    waveform = (
+        torch.randn(1, 8000, generator=torch.Generator().manual_seed(0)),
+        torch.tensor([8000]),
+        torch.tensor([15]),
+    )
     assert torch.equal(again.eval()(*waveform), encoder.eval()(*waveform))
 
 
@@ -108,13 +124,16 @@ def test_bad_names_fail_at_once_in_one_line(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "empty").mkdir()
     started = time.monotonic()
     for name, message in (
-        (str(tmp_path / "none"), "no such folder"), (str(tmp_path / "empty"), "not a model folder"),
+        (str(tmp_path / "none"), "no such folder"),
+        (str(tmp_path / "empty"), "not a model folder"),
         ("somebody/some-encoder", "give its folder"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(InputError, match=message) as caught:
             TransformersEncoder(name, 30)
         assert "\n" not in str(caught.value)
     assert time.monotonic() - started < 10
-    transformers.BertConfig(hidden_size=8, num_attention_heads=1, num_hidden_layers=1).save_pretrained(tmp_path / "bert")
+    transformers.BertConfig(hidden_size=8, num_attention_heads=1, num_hidden_layers=1).save_pretrained(
+        tmp_path / "bert"
+    )
     with pytest.raises(InputError, match="known families"):
         TransformersEncoder(str(tmp_path / "bert"), 30)

@@ -16,7 +16,9 @@ def head() -> Topology:
     directions, faces = ball()
     nose = 0.02 * np.exp(-((directions - [0, -0.1, 1]) ** 2).sum(1) / 0.05)
     vertices = directions * np.array([0.075, 0.11, 0.09]) + directions * nose[:, None]
-    return Topology(name="egg", faces=faces, num_vertices=len(vertices), templates={"neutral": vertices.astype(np.float32)})
+    return Topology(
+        name="egg", faces=faces, num_vertices=len(vertices), templates={"neutral": vertices.astype(np.float32)}
+    )
 
 
 @pytest.fixture

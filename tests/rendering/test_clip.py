@@ -107,14 +107,18 @@ def test_every_letter_differs_and_text_stays_in_its_width():
 
 def door(*arguments, cwd):
     command = [sys.executable, "-m", "diffspeaker3d.render", *arguments]
-    return subprocess.run(command, cwd=cwd, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=cwd, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True, check=False
+    )
 
 
 def test_the_door_draws_and_refuses_in_one_line(nodding, tmp_path):
     from diffspeaker3d.export import save
 
     save(nodding, tmp_path / "a.npz")
-    done = door("motion=a.npz", "out=a.mp4", "size=[64,48]", "renderer=numpy", "compare=a.npz", "error_scale=3", cwd=tmp_path)
+    done = door(
+        "motion=a.npz", "out=a.mp4", "size=[64,48]", "renderer=numpy", "compare=a.npz", "error_scale=3", cwd=tmp_path
+    )
     assert done.returncode == 0 and (tmp_path / "a.mp4").stat().st_size > 1000, done.stderr
     assert "renderer: numpy" in done.stderr
     refused = door("motion=a.npz", "out=a.gif", cwd=tmp_path)

@@ -80,7 +80,9 @@ def test_opengl_draws_the_same_picture_as_numpy(topology_file, drawn_by_numpy, t
 
 def test_the_wireframe_of_numpy_darkens_edges_only(head):
     def picture(wireframe):
-        return open_renderer(head, head.template(), RenderOptions(size=(96, 96), renderer="numpy", wireframe=wireframe))(head.template())
+        return open_renderer(
+            head, head.template(), RenderOptions(size=(96, 96), renderer="numpy", wireframe=wireframe)
+        )(head.template())
 
     plain, wire = picture(False).astype(int), picture(True).astype(int)
     darker = (wire < plain - 20).any(2)
@@ -112,7 +114,9 @@ def test_a_driver_that_does_not_start_is_survived_by_auto_only(head, monkeypatch
 
 
 def test_numpy_needs_no_graphics_library():
-    program = "import sys; sys.modules['pyrender'] = None; sys.modules['OpenGL'] = None\n" + DRAW.split("pictures = []")[0].replace(
+    program = "import sys; sys.modules['pyrender'] = None; sys.modules['OpenGL'] = None\n" + DRAW.split(
+        "pictures = []"
+    )[0].replace(
         "topology = load_topology(sys.argv[4]); v = topology.template()",
         "from diffspeaker3d.topology import Topology\nv = np.eye(3, dtype=np.float32)\n"
         "r = open_renderer(Topology('t', np.array([[0, 1, 2]], np.int32), 3), v, RenderOptions(size=(32, 32), renderer='numpy'))\n"
@@ -123,7 +127,9 @@ def test_numpy_needs_no_graphics_library():
 
 
 def test_the_background_is_what_was_asked_for(head):
-    with open_renderer(head, head.template(), RenderOptions(size=(64, 64), renderer="numpy", background="#102030")) as renderer:
+    with open_renderer(
+        head, head.template(), RenderOptions(size=(64, 64), renderer="numpy", background="#102030")
+    ) as renderer:
         image = renderer(head.template())
     assert (image[0] == [16, 32, 48]).all() and (image[32, 32] > 60).all()
 

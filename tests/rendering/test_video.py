@@ -29,7 +29,7 @@ def read(path):
     # The first block may start before zero: what the edit list tells players to skip.
     samples, rate = np.concatenate([b.to_ndarray()[0] for b in blocks]), blocks[0].sample_rate
     start = round(float(blocks[0].time) * rate)
-    return pictures, times, samples[max(-start, 0):] if start < 0 else np.concatenate([np.zeros(start), samples]), rate
+    return pictures, times, samples[max(-start, 0) :] if start < 0 else np.concatenate([np.zeros(start), samples]), rate
 
 
 @pytest.mark.parametrize("fps", [25.0, 30.0, 60.0, 29.97])

@@ -27,7 +27,9 @@ def test_a_reflection_is_never_returned() -> None:
     assert np.linalg.det(fit_similarity(points, points * (-1, 1, 1)).rotation) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("axes", [np.eye(3), np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]), np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]])])
+@pytest.mark.parametrize(
+    "axes", [np.eye(3), np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]), np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]])]
+)
 def test_unknown_axes_and_scale_are_found(axes: np.ndarray, mannequin: Topology) -> None:
     skin = mannequin.template()[mannequin.region("skin")].astype(float)
     other = mannequin.template("olga")[mannequin.region("skin")].astype(float)

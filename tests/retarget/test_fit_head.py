@@ -29,7 +29,9 @@ def shape(topology: Topology, **weights: float) -> np.ndarray:
     return basis.displacements(row)
 
 
-def test_a_known_head_gets_back_what_it_had(fitted: FittedHead, stranger: tuple[Head, np.ndarray], mannequin: Topology) -> None:
+def test_a_known_head_gets_back_what_it_had(
+    fitted: FittedHead, stranger: tuple[Head, np.ndarray], mannequin: Topology
+) -> None:
     head, order = stranger
     visible = np.isin(order, np.setdiff1d(mannequin.region("skin"), mannequin.region("inner_mouth")))
     assert np.array_equal(fitted.topology.faces, head.faces) and fitted.topology.unit == "mm"
@@ -37,7 +39,9 @@ def test_a_known_head_gets_back_what_it_had(fitted: FittedHead, stranger: tuple[
         truth = 1000 * shape(mannequin, **{name: 1.0})[order]
         truth = np.stack([truth[:, 0], -truth[:, 2], truth[:, 1]], 1)
         error = np.linalg.norm(shape(fitted.topology, **{name: 1.0}) - truth, axis=1)[visible]
-        assert np.sqrt((error**2).mean()) < 0.2 * np.sqrt((np.linalg.norm(truth[visible], axis=1) ** 2).mean()) + 0.1, name
+        assert np.sqrt((error**2).mean()) < 0.2 * np.sqrt((np.linalg.norm(truth[visible], axis=1) ** 2).mean()) + 0.1, (
+            name
+        )
 
 
 def test_the_report_is_confident_there(fitted: FittedHead) -> None:
@@ -74,7 +78,9 @@ def lips(topology: Topology) -> tuple[np.ndarray, np.ndarray]:
     pairs = pairs[np.linalg.norm(drop[pairs[:, 0]] - drop[pairs[:, 1]], axis=1) > 0.06 * height]
     assert len(pairs) > 10
     first_falls = drop[pairs[:, 0], 1] < drop[pairs[:, 1], 1]
-    return np.unique(np.where(first_falls, pairs[:, 1], pairs[:, 0])), np.unique(np.where(first_falls, pairs[:, 0], pairs[:, 1]))
+    return np.unique(np.where(first_falls, pairs[:, 1], pairs[:, 0])), np.unique(
+        np.where(first_falls, pairs[:, 0], pairs[:, 1])
+    )
 
 
 def test_given_landmarks_replace_the_search(stranger: tuple[Head, np.ndarray], mannequin: Topology) -> None:
@@ -92,7 +98,10 @@ def test_given_landmarks_replace_the_search(stranger: tuple[Head, np.ndarray], m
 def blob(kind: str) -> Head:
     """Things that are no heads."""
     trimesh = pytest.importorskip("trimesh")
-    mesh = {"box": lambda: trimesh.creation.box((1, 0.2, 0.3)).subdivide_loop(4), "ring": lambda: trimesh.creation.torus(1.0, 0.2)}[kind]()
+    mesh = {
+        "box": lambda: trimesh.creation.box((1, 0.2, 0.3)).subdivide_loop(4),
+        "ring": lambda: trimesh.creation.torus(1.0, 0.2),
+    }[kind]()
     return Head(kind, np.asarray(mesh.vertices, float), np.asarray(mesh.faces), "m")
 
 

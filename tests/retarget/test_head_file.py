@@ -38,7 +38,9 @@ def test_other_formats(suffix: str, tmp_path: Path) -> None:
     trimesh.Trimesh(vertices, faces, process=False).export(tmp_path / f"a{suffix}")
     head = load_head(tmp_path / f"a{suffix}")
     assert head.unit == "cm" and len(head.vertices) == 4
-    assert np.allclose(np.sort(head.vertices[head.faces].reshape(-1, 9), 0), np.sort(vertices[faces].reshape(-1, 9), 0), atol=1e-5)
+    assert np.allclose(
+        np.sort(head.vertices[head.faces].reshape(-1, 9), 0), np.sort(vertices[faces].reshape(-1, 9), 0), atol=1e-5
+    )
     if suffix != ".stl":
         assert np.allclose(head.vertices, vertices) and np.array_equal(head.faces, faces)
 

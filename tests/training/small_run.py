@@ -30,7 +30,12 @@ SMALL = [
 def write_corpus(root: Path, count: int = 7, frames: int = 20, vertices: int = 4) -> Corpus:
     """`count` training clips (the first speaker's, then the second's, in turn) and one to validate on."""
     corners = np.float32([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0], [0, 0, 0.1], [0.1, 0.1, 0.1]])[:vertices]
-    topology = Topology("tetra", np.int32([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]), vertices, templates={"ann": corners, "bob": corners + np.float32(0.01)})
+    topology = Topology(
+        "tetra",
+        np.int32([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]),
+        vertices,
+        templates={"ann": corners, "bob": corners + np.float32(0.01)},
+    )
     rng = np.random.default_rng(3)
     for folder in ("audio", "motion"):
         (root / folder).mkdir(parents=True)
@@ -38,9 +43,25 @@ def write_corpus(root: Path, count: int = 7, frames: int = 20, vertices: int = 4
     for number in range(count + 1):
         subject, samples = ("ann", "bob")[number % 2], round(frames / FPS * SAMPLE_RATE)
         phase = np.arange(frames)[:, None] / 4 + rng.uniform(0, 6, (1, 3 * vertices))
-        np.save(root / "motion" / f"c{number}.npy", np.float32(topology.templates[subject].reshape(1, -1) + 0.01 * np.sin(phase)))
-        soundfile.write(root / "audio" / f"c{number}.wav", 0.1 * rng.normal(size=samples), SAMPLE_RATE, subtype="PCM_16")
-        clips.append(ClipRecord(f"c{number}", subject, str(number), "val" if number == count else "train", frames, samples, number % 2, sha256=f"{number}"))
+        np.save(
+            root / "motion" / f"c{number}.npy",
+            np.float32(topology.templates[subject].reshape(1, -1) + 0.01 * np.sin(phase)),
+        )
+        soundfile.write(
+            root / "audio" / f"c{number}.wav", 0.1 * rng.normal(size=samples), SAMPLE_RATE, subtype="PCM_16"
+        )
+        clips.append(
+            ClipRecord(
+                f"c{number}",
+                subject,
+                str(number),
+                "val" if number == count else "train",
+                frames,
+                samples,
+                number % 2,
+                sha256=f"{number}",
+            )
+        )
     topology.save(root / "topology.npz")
     Corpus(root, "small", FPS, "vertices", "tetra", topology.hash, ("ann", "bob"), tuple(clips)).save()
     return Corpus.load(root)
@@ -62,7 +83,9 @@ def start(corpus: Path, out: Path, *more: str, accident: str = "") -> subprocess
     """The train door in its own process; the code of `accident` runs first."""
     program = f"{accident}\nfrom diffspeaker3d.train import main\nmain()"
     command = [sys.executable, "-c", program, *arguments(corpus, out, *more)]
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums are bitwise equal for equal threads only
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(torch.get_num_threads())
+    }  # sums are bitwise equal for equal threads only
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=corpus.parent, env=environment)
 
 
@@ -72,9 +95,14 @@ def write_encoder(folder: Path) -> Path:
 
     torch.manual_seed(0)
     config = transformers.Wav2Vec2Config(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, conv_dim=(8,) * 7, num_conv_pos_embeddings=8,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=8,
         num_conv_pos_embedding_groups=2,
-    )  # fmt: skip
+    )
     transformers.Wav2Vec2Model(config).save_pretrained(folder)
     return folder
 

@@ -25,7 +25,9 @@ def test_two_processes_equal_one_with_twice_the_batch(corpus: Path, tmp_path: Pa
     ]  # fmt: skip
     ddp = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
     command = [sys.executable, "-m", "diffspeaker3d.train", *arguments(corpus, tmp_path / "two", *same, *ddp)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
+    )
     assert done.returncode == 0, done.stderr
     train(configure(corpus, tmp_path / "one", *same, "data.batch_size=4"))
     one, two_ended = saved(tmp_path / "one" / LAST), saved(tmp_path / "two" / LAST)

@@ -47,7 +47,9 @@ def test_it_trains_resumes_and_animates(corpus: Path, tmp_path: Path, monkeypatc
 
 
 def test_seeds_and_steps_change_nothing(corpus: Path, tmp_path: Path) -> None:
-    animator = SpeechAnimator.from_pretrained(train(configure(corpus, tmp_path / "run", BASELINE, "trainer.max_steps=2", "draws=3")))
+    animator = SpeechAnimator.from_pretrained(
+        train(configure(corpus, tmp_path / "run", BASELINE, "trainer.max_steps=2", "draws=3"))
+    )
     sound = Corpus.load(corpus).audio_path(Corpus.load(corpus).clips[0])
     np.testing.assert_array_equal(animator(sound, seed=0).vertices, animator(sound, seed=7, steps=3).vertices)
 
@@ -58,15 +60,28 @@ def test_it_goes_on_to_another_corpus(corpus: Path, tmp_path: Path) -> None:
     other = write_corpus(tmp_path / "other", vertices=5)
     model = build_model(configure(other.root, tmp_path / "second", f"init={first}"), other)[1]
     source, fresh = load_checkpoint(first)[0].state_dict(), model.state_dict()
-    new = {name for name in fresh if fresh[name].shape != source[name].shape or not torch.equal(fresh[name], source[name])}
-    assert new == {"motion.scale", "denoiser.style.weight", "denoiser.input.weight", "denoiser.output.weight", "denoiser.output.bias"}
+    new = {
+        name for name in fresh if fresh[name].shape != source[name].shape or not torch.equal(fresh[name], source[name])
+    }
+    assert new == {
+        "motion.scale",
+        "denoiser.style.weight",
+        "denoiser.input.weight",
+        "denoiser.output.weight",
+        "denoiser.output.bias",
+    }
     assert torch.equal(model.denoiser.audio.weight, source["denoiser.audio.weight"])
 
 
-@pytest.mark.parametrize(("name", "other", "width"), [("faceformer", "mannequin", 192), ("faceformer_vocaset", "vocaset", 64), ("faceformer_biwi", "biwi", 128)])
+@pytest.mark.parametrize(
+    ("name", "other", "width"),
+    [("faceformer", "mannequin", 192), ("faceformer_vocaset", "vocaset", 64), ("faceformer_biwi", "biwi", 128)],
+)
 def test_its_recipes_differ_from_ours_in_the_network_only(name: str, other: str, width: int) -> None:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        baseline, ours = (compose("train", overrides=[f"experiment={experiment}", "out=x"]) for experiment in (name, other))
+        baseline, ours = (
+            compose("train", overrides=[f"experiment={experiment}", "out=x"]) for experiment in (name, other)
+        )
     assert {key for key in ours if baseline[key] != ours[key]} - {"trainer"} == {"name", "denoiser"}
     assert {key for key in ours.trainer if baseline.trainer[key] != ours.trainer[key]} <= {"max_steps"}
     assert baseline.denoiser._target_.endswith("AutoregressiveDecoder") and baseline.denoiser.width == width

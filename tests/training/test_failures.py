@@ -43,7 +43,10 @@ run.training_module = spoil
     process = start(corpus, out, "data.batch_size=1", accident=accident)
     said = process.communicate()[1]
     assert process.returncode == 2, said
-    assert said.splitlines()[-1].startswith("diffspeaker3d: the loss is nan at step") and "clip c4 is not finite" in said.splitlines()[-1]
+    assert (
+        said.splitlines()[-1].startswith("diffspeaker3d: the loss is nan at step")
+        and "clip c4 is not finite" in said.splitlines()[-1]
+    )
     assert "Traceback" not in said
     state = out / LAST
     assert not state.exists() or all(t.isfinite().all() for t in saved(state)["state_dict"].values())
@@ -74,7 +77,9 @@ def test_a_full_disk_is_one_line_and_the_last_state_stays(corpus: Path, tmp_path
     assert {p.name for p in out.iterdir()} >= {"run.json", "logs"} and not (out / PARTIAL).is_symlink()
 
 
-def test_a_disk_that_fills_up_later_leaves_the_last_state(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_later_leaves_the_last_state(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "run"
 
     def fill(self: Progress, trainer: object, *_: object) -> None:
@@ -123,7 +128,11 @@ Progress.on_train_batch_end = press
 """
     process = start(corpus, out, accident=accident)
     said = process.communicate()[1]
-    assert process.returncode == 130 and "Traceback" not in said and said.splitlines()[-1].startswith("diffspeaker3d: interrupted")
+    assert (
+        process.returncode == 130
+        and "Traceback" not in said
+        and said.splitlines()[-1].startswith("diffspeaker3d: interrupted")
+    )
     assert saved(out / LAST)["global_step"] == 4 and (out / PREVIOUS).is_file()
     train(configure(corpus, out))
     assert equal(saved(out / LAST), whole)

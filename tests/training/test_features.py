@@ -44,7 +44,9 @@ def test_features_on_disk_are_the_encoders(corpus: Path, tmp_path: Path, frozen:
             assert torch.equal(rows[start : start + 16], features)
 
 
-def test_training_never_calls_the_encoder(corpus: Path, tmp_path: Path, frozen: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_never_calls_the_encoder(
+    corpus: Path, tmp_path: Path, frozen: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Eight clips, eight calls before the first step; none in two epochs with validation, none when it starts again."""
     heard = []
     listen = TransformersEncoder.forward
@@ -76,6 +78,8 @@ def test_another_encoder_or_clip_gets_other_files(corpus: Path, frozen: list[str
 
 
 @pytest.mark.parametrize("settings", [["data.augment=true"], ["audio_encoder.trainable=all"]])
-def test_a_cache_that_would_be_wrong_is_refused(corpus: Path, tmp_path: Path, frozen: list[str], settings: list[str]) -> None:
+def test_a_cache_that_would_be_wrong_is_refused(
+    corpus: Path, tmp_path: Path, frozen: list[str], settings: list[str]
+) -> None:
     with pytest.raises(InputError, match=r"cache_features=true: needs a frozen encoder"):
         train(configure(corpus, tmp_path / "run", *frozen, "data.cache_features=true", *settings))

@@ -13,7 +13,9 @@ from diffspeaker3d.training import preview
 from diffspeaker3d.training.run import train
 
 
-def test_every_second_validation_leaves_a_video_of_both(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_second_validation_leaves_a_video_of_both(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Four epochs of three steps: videos after the second and the fourth, two panels wide, with the clip's sound."""
     monkeypatch.setattr(preview, "SIZE", (64, 64))
     out = tmp_path / "run"
@@ -25,7 +27,9 @@ def test_every_second_validation_leaves_a_video_of_both(corpus: Path, tmp_path: 
     assert (out / "logs" / "metrics.csv").is_file() and list((out / "logs").glob("events.out.tfevents.*"))
 
 
-def test_a_machine_that_cannot_draw_trains_all_the_same(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_machine_that_cannot_draw_trains_all_the_same(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     from diffspeaker3d.errors import InputError
 
     def fail(*_: object, **__: object) -> int:

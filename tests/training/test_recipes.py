@@ -39,12 +39,36 @@ def recipe(name: str, *more: str) -> DictConfig:
 def test_the_papers_recipes(name: str, width: int, clips_per_step: int, steps: int, model: str) -> None:
     """Numbers of the published configurations: an epoch is 9 (VOCASET) or 192 * 20 / clips per step (BIWI) steps."""
     cfg = recipe(name)
-    assert (cfg.denoiser.width, cfg.denoiser.feedforward, cfg.denoiser.layers, cfg.denoiser.heads) == (width, 2 * width, 1, 4)
+    assert (cfg.denoiser.width, cfg.denoiser.feedforward, cfg.denoiser.layers, cfg.denoiser.heads) == (
+        width,
+        2 * width,
+        1,
+        4,
+    )
     assert cfg.data.batch_size * cfg.trainer.devices * cfg.trainer.accumulate_grad_batches == clips_per_step
-    assert cfg.trainer.max_steps == steps and cfg.trainer.gradient_clip_val is None and cfg.trainer.precision == "32-true"
-    assert (cfg.optimizer.lr, cfg.optimizer.weight_decay, cfg.rate, cfg.ema_decay, cfg.draws) == (1e-4, 0.01, "constant", 0.0, 1)
-    assert (cfg.schedule.kind, cfg.schedule.beta_start, cfg.schedule.beta_end, cfg.schedule.zero_terminal_snr) == ("scaled_linear", 0.00085, 0.012, False)
-    assert (cfg.motion_scale, cfg.calibrate, cfg.timesteps, cfg.data.crop_seconds, cfg.data.augment) == (1, False, "uniform", None, False)
+    assert (
+        cfg.trainer.max_steps == steps and cfg.trainer.gradient_clip_val is None and cfg.trainer.precision == "32-true"
+    )
+    assert (cfg.optimizer.lr, cfg.optimizer.weight_decay, cfg.rate, cfg.ema_decay, cfg.draws) == (
+        1e-4,
+        0.01,
+        "constant",
+        0.0,
+        1,
+    )
+    assert (cfg.schedule.kind, cfg.schedule.beta_start, cfg.schedule.beta_end, cfg.schedule.zero_terminal_snr) == (
+        "scaled_linear",
+        0.00085,
+        0.012,
+        False,
+    )
+    assert (cfg.motion_scale, cfg.calibrate, cfg.timesteps, cfg.data.crop_seconds, cfg.data.augment) == (
+        1,
+        False,
+        "uniform",
+        None,
+        False,
+    )
     assert cfg.audio_encoder.name_or_path.endswith(model) and cfg.audio_encoder.alignment == "endpoints"
     assert list(cfg.audio_encoder.trainable) == ["feature_projection.*", "encoder.*"]
     assert dict(cfg.loss.weights) == {"vertex": 1.0, "velocity": 1.0}
@@ -61,11 +85,14 @@ def test_without_decay_the_average_is_the_model(corpus: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "changed"),
     [
-        ("no_self_bias", {"denoiser.self_bias": False}), ("no_cross_bias", {"denoiser.cross_bias": False}),
-        ("no_condition_tokens", {"denoiser.condition_tokens": False}), ("raw_scale", {"motion_scale": 1}),
-        ("one_step", {"timesteps": "last", "steps": 1}), ("no_biases", {"denoiser.self_bias": False, "denoiser.cross_bias": False}),
+        ("no_self_bias", {"denoiser.self_bias": False}),
+        ("no_cross_bias", {"denoiser.cross_bias": False}),
+        ("no_condition_tokens", {"denoiser.condition_tokens": False}),
+        ("raw_scale", {"motion_scale": 1}),
+        ("one_step", {"timesteps": "last", "steps": 1}),
+        ("no_biases", {"denoiser.self_bias": False, "denoiser.cross_bias": False}),
     ],
-)  # fmt: skip
+)
 def test_an_ablation_changes_one_thing_and_trains(name: str, changed: dict, corpus: Path, tmp_path: Path) -> None:
     whole, without = (flat(recipe(stem)) for stem in ("ablation", f"ablation_{name}"))
     different = {key: value for key, value in without.items() if whole.get(key) != value and key != "name"}
@@ -114,14 +141,19 @@ def trained(corpus: Path, tmp_path: Path) -> Path:
     return train(configure(corpus, tmp_path / "first"))
 
 
-def test_finetuning_takes_the_network_and_nothing_of_the_other_corpus(trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_finetuning_takes_the_network_and_nothing_of_the_other_corpus(
+    trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """On a head of the same topology: all weights but styles; sizes come from the checkpoint, not from the defaults."""
     other = write_corpus(tmp_path / "other", count=5)
     cfg = configure(other.root, tmp_path / "second", "denoiser.width=64", f"init={trained}", "trainer.max_steps=1")
     with caplog.at_level(logging.INFO):
         model = build_model(cfg, other)[1]
     source, fresh = load_checkpoint(trained)[0].state_dict(), model.state_dict()
-    assert {name for name in fresh if not torch.equal(fresh[name], source[name])} == {"motion.scale", "denoiser.style.weight"}
+    assert {name for name in fresh if not torch.equal(fresh[name], source[name])} == {
+        "motion.scale",
+        "denoiser.style.weight",
+    }
     assert "new: denoiser.style.weight, motion.scale" in caplog.text
     checkpoint = train(cfg)
     assert load_checkpoint(checkpoint)[1]["provenance"]["init"] == "small"
@@ -153,7 +185,14 @@ def test_training_stops_early_when_validation_no_longer_improves(corpus: Path, t
     assert Corpus.load(corpus) and load_checkpoint(checkpoint)[0]
 
 
-@pytest.mark.parametrize(("setting", "message"), [("timesteps=often", "known: rising, uniform, last"), ("motion_scale=big", "a positive number"), ("rate=step", "known: cosine, constant")])
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("timesteps=often", "known: rising, uniform, last"),
+        ("motion_scale=big", "a positive number"),
+        ("rate=step", "known: cosine, constant"),
+    ],
+)
 def test_unknown_values_name_the_known(corpus: Path, tmp_path: Path, setting: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         train(configure(corpus, tmp_path / "run", setting))

@@ -45,9 +45,15 @@ def test_resuming_is_bitwise(corpus: Path, tmp_path: Path, whole: dict, monkeypa
 
 
 @pytest.mark.parametrize(
-    "settings", [["trainer.accumulate_grad_batches=2"], ["trainer.precision=bf16-mixed", "data.num_workers=1", "data.augment=true", "draws=2"]]
+    "settings",
+    [
+        ["trainer.accumulate_grad_batches=2"],
+        ["trainer.precision=bf16-mixed", "data.num_workers=1", "data.augment=true", "draws=2"],
+    ],
 )
-def test_resuming_is_bitwise_in_other_ways_to_train(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str]) -> None:
+def test_resuming_is_bitwise_in_other_ways_to_train(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str]
+) -> None:
     """With accumulated gradients; as the default recipe trains: 16 bits, a reading process, changed voices."""
     train(configure(corpus, tmp_path / "whole", *settings))
     with monkeypatch.context() as accident, pytest.raises(Stopped):
@@ -58,7 +64,9 @@ def test_resuming_is_bitwise_in_other_ways_to_train(corpus: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "not a zip", "empty"])
-def test_a_damaged_state_gives_way_to_the_one_before(corpus: Path, tmp_path: Path, whole: dict, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_state_gives_way_to_the_one_before(
+    corpus: Path, tmp_path: Path, whole: dict, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     out = tmp_path / "whole"
     content = bytearray((out / LAST).read_bytes())
     content[len(content) // 2] ^= 0xFF

@@ -17,8 +17,12 @@ def test_validation_samples_what_the_network_predicts(prediction_type: str) -> N
     torch.manual_seed(0)
     encoder, motion = MelEncoder(25.0, width=16, dilations=(1,)), VertexMotion(12)
     denoiser = Denoiser(motion.dim, 16, width=8, feedforward=8, heads=2, style_dim=2, period=25)
-    model = DiffSpeaker(encoder, denoiser, motion, fps=25.0, style_names=["a", "b"], topology="tetra", topology_hash="", num_visemes=0).eval()
-    training = SpeechTraining(model, NoiseSchedule(prediction_type=prediction_type), VertexLoss({"vertex": 1.0}), torch.optim.AdamW, steps=4)
+    model = DiffSpeaker(
+        encoder, denoiser, motion, fps=25.0, style_names=["a", "b"], topology="tetra", topology_hash="", num_visemes=0
+    ).eval()
+    training = SpeechTraining(
+        model, NoiseSchedule(prediction_type=prediction_type), VertexLoss({"vertex": 1.0}), torch.optim.AdamW, steps=4
+    )
     batch = {
         "waveform": torch.randn(2, 9600), "num_samples": torch.tensor([9600, 9600]), "num_frames": torch.tensor([15, 15]),
         "frame_mask": torch.ones(2, 15, dtype=torch.bool), "style": torch.eye(2),
@@ -29,4 +33,6 @@ def test_validation_samples_what_the_network_predicts(prediction_type: str) -> N
     if prediction_type == "sample":
         assert not first.any()
     else:
-        assert first.std() > 0.1 and torch.linalg.matrix_rank(first[0]) > 8  # all of the noise is in it, not what W_in sees
+        assert (
+            first.std() > 0.1 and torch.linalg.matrix_rank(first[0]) > 8
+        )  # all of the noise is in it, not what W_in sees

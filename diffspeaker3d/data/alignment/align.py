@@ -30,7 +30,41 @@ SHORTEST_SOUND = 0.1  # seconds
 MERGED_PAUSE = 0.10  # seconds of quiet that make an overlong phone at a word's edge end, or begin, in a pause
 NEAR_EDGE = 0.12  # seconds of sound, a click or a breath, between that pause and the edge
 OVERLONG, KEPT = 0.16, 0.06  # seconds: such a phone, and what a sound keeps of itself at least
-_WEAK_WORDS = frozenset(["a", "an", "the", "of", "to", "in", "on", "at", "for", "and", "or", "but", "i", "is", "was", "are", "be", "as", "by", "it", "he", "she", "we", "you", "they", "his", "her", "that", "this", "with", "from"])
+_WEAK_WORDS = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "to",
+        "in",
+        "on",
+        "at",
+        "for",
+        "and",
+        "or",
+        "but",
+        "i",
+        "is",
+        "was",
+        "are",
+        "be",
+        "as",
+        "by",
+        "it",
+        "he",
+        "she",
+        "we",
+        "you",
+        "they",
+        "his",
+        "her",
+        "that",
+        "this",
+        "with",
+        "from",
+    ]
+)
 _FULL_VOWELS = VOWELS - {"ah", "ih"}
 
 
@@ -73,7 +107,9 @@ def align(waveform: np.ndarray, text: str) -> Alignment:
     if not words:
         raise InputError(f"text: holds no English words ({text.strip()[:40]!r}); give what is said, in Latin letters")
     if len(waveform) < SHORTEST_SOUND * SAMPLE_RATE:
-        raise InputError(f"alignment: {len(waveform) / SAMPLE_RATE:.3f} s of sound is too short for words; give the whole recording")
+        raise InputError(
+            f"alignment: {len(waveform) / SAMPLE_RATE:.3f} s of sound is too short for words; give the whole recording"
+        )
     found: list[AlignedPhone] = []
     notes: list[str] = []
     reached = 0
@@ -88,7 +124,9 @@ def align(waveform: np.ndarray, text: str) -> Alignment:
         notes += [f"{start:.1f} to {end:.1f} s: {note}"] if note else []
     score = _score(found)
     if not any(p.word[0] not in "<[(+" for p in found) or score < 2.0 * BAD_FIT:
-        raise InputError("alignment: the text is not what is said; check that it belongs to this recording, or let the recogniser listen (text=auto)")
+        raise InputError(
+            "alignment: the text is not what is said; check that it belongs to this recording, or let the recogniser listen (text=auto)"
+        )
     return Alignment(*_timed(found, waveform), tuple(notes), score)
 
 

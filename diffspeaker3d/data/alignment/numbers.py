@@ -4,7 +4,28 @@ from __future__ import annotations
 
 import re
 
-_ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 _TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _POWERS = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred"))
 _ORDINALS = {
@@ -67,7 +88,13 @@ def _read(match: re.Match[str]) -> list[str]:
         cents = cardinal(int(part[:2].ljust(2, "0"))) if part else []
         return [*cardinal(int(whole)), _MONEY[match["money"]], *cents]
     looks_like_year = part is None and len(whole) == 4 and "," not in grouped and not match["percent"]
-    words = digits(whole) if whole.startswith("0") and len(whole) > 1 else year(int(whole)) if looks_like_year else cardinal(int(whole))
+    words = (
+        digits(whole)
+        if whole.startswith("0") and len(whole) > 1
+        else year(int(whole))
+        if looks_like_year
+        else cardinal(int(whole))
+    )
     if part is not None:
         words = [*words, "point", *digits(part)]
     if match["plural"]:  # the 1980s

@@ -19,8 +19,13 @@ from diffspeaker3d.data.alignment.pronunciation import pronounce
 from diffspeaker3d.errors import InputError
 
 FRAME_SECONDS = 0.01
-SKIP_PROBABILITY = 1e-20  # of a written word not being spoken: reduced words stay, foreign ones go (tried on recordings)
-SKIP_MORE_PROBABILITY, LONGEST_SKIP = 1e-8, 8  # of each word after it being missing too: one by one would leave the beam
+SKIP_PROBABILITY = (
+    1e-20  # of a written word not being spoken: reduced words stay, foreign ones go (tried on recordings)
+)
+SKIP_MORE_PROBABILITY, LONGEST_SKIP = (
+    1e-8,
+    8,
+)  # of each word after it being missing too: one by one would leave the beam
 LEAVE_PROBABILITY = 1e-2  # of a piece ending after any word, when the text goes on
 _VARIANT = re.compile(r"\(\d+\)$")  # "and(2)": the dictionary's second pronunciation
 _lock = threading.Lock()  # a decoder serves one utterance at a time
@@ -87,14 +92,19 @@ def _decoder(language_model: bool = False) -> Any:
     try:
         from pocketsphinx import Config, Decoder, get_model_path
     except ImportError as error:
-        raise InputError("forced alignment needs pocketsphinx; install the extra: pip install diffspeaker3d[align]") from error
+        raise InputError(
+            "forced alignment needs pocketsphinx; install the extra: pip install diffspeaker3d[align]"
+        ) from error
     model = Path(get_model_path()) / "en-us"
     return Decoder(
         Config(
-            hmm=str(model / "en-us"), dict=str(model / "cmudict-en-us.dict"), cmn="batch", loglevel="FATAL",
+            hmm=str(model / "en-us"),
+            dict=str(model / "cmudict-en-us.dict"),
+            cmn="batch",
+            loglevel="FATAL",
             lm=str(model / "en-us.lm.bin") if language_model else None,
         )
-    )  # fmt: skip
+    )
 
 
 def _teach(decoder: Any, words: Sequence[str]) -> None:

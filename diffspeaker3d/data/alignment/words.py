@@ -13,7 +13,8 @@ _ABBREVIATIONS = {
     "prof": "professor", "e.g": "for example", "i.e": "that is",
 }  # fmt: skip
 _ABBREVIATION = re.compile(
-    r"(?<![\w.])(" + "|".join(re.escape(a) for a in sorted(_ABBREVIATIONS, key=len, reverse=True)) + r")\.(?!\w)", re.IGNORECASE
+    r"(?<![\w.])(" + "|".join(re.escape(a) for a in sorted(_ABBREVIATIONS, key=len, reverse=True)) + r")\.(?!\w)",
+    re.IGNORECASE,
 )
 _NOT_SPOKEN = re.compile(r"\[[^\]]*\]|\([^)]*\)|<[^>]*>")  # stage directions: [laughs], (applause), <noise>
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)*|'[a-z]+")

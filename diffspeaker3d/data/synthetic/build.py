@@ -75,14 +75,26 @@ def build_corpus(
     subjects, topology_hash = _heads()
     earlier = _earlier(root, settings, topology_hash)
     planned = 0 if earlier is None else earlier.provenance["num_clips"]
-    if earlier is None or num_clips > planned or not all(is_whole(root, clip) for clip in _first(earlier, num_clips).clips):
+    if (
+        earlier is None
+        or num_clips > planned
+        or not all(is_whole(root, clip) for clip in _first(earlier, num_clips).clips)
+    ):
         training, test = voices(names)
         plans = [plan_clip(i, seed, training, test, subjects, held_out) for i in range(max(num_clips, planned))]
         clips, skipped = _complete(root, plans, fps, workers)
         earlier = Corpus(
-            root=root, name="synthetic", fps=fps, motion="controls", topology_name=TOPOLOGY, topology_hash=topology_hash,
-            styles=STYLE_NAMES, clips=clips, skipped=skipped, provenance=settings | {"num_clips": len(plans)},
-        )  # fmt: skip
+            root=root,
+            name="synthetic",
+            fps=fps,
+            motion="controls",
+            topology_name=TOPOLOGY,
+            topology_hash=topology_hash,
+            styles=STYLE_NAMES,
+            clips=clips,
+            skipped=skipped,
+            provenance=settings | {"num_clips": len(plans)},
+        )
         earlier.save()
     return _first(earlier, num_clips)
 
@@ -104,12 +116,16 @@ def _first(corpus: Corpus, num_clips: int) -> Corpus:
         return int(clip_id.rpartition("-")[2]) < num_clips
 
     return replace(
-        corpus, clips=tuple(clip for clip in corpus.clips if wanted(clip.id)), provenance=corpus.provenance | {"num_clips": num_clips},
+        corpus,
+        clips=tuple(clip for clip in corpus.clips if wanted(clip.id)),
+        provenance=corpus.provenance | {"num_clips": num_clips},
         skipped={clip_id: why for clip_id, why in corpus.skipped.items() if wanted(clip_id)},
-    )  # fmt: skip
+    )
 
 
-def _complete(root: Path, plans: list[ClipPlan], fps: float, workers: int | None) -> tuple[tuple[ClipRecord, ...], dict[str, str]]:
+def _complete(
+    root: Path, plans: list[ClipPlan], fps: float, workers: int | None
+) -> tuple[tuple[ClipRecord, ...], dict[str, str]]:
     """Make what is missing: records in plan order, and why a clip was left out."""
     found: dict[str, ClipRecord] = {}
     missing: list[ClipPlan] = []

@@ -38,9 +38,12 @@ def installed_voices() -> tuple[str, ...]:
     if program is None:
         return ()
     listing = subprocess.run(
-        [program, "--batch", "(mapcar (lambda (v) (format t \"%s\\n\" v)) (voice.list))"],
-        capture_output=True, text=True, check=False, timeout=30,
-    )  # fmt: skip
+        [program, "--batch", '(mapcar (lambda (v) (format t "%s\\n" v)) (voice.list))'],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
     present = set(listing.stdout.split())
     return tuple(name for name, voice in VOICES.items() if voice in present)
 
@@ -71,9 +74,12 @@ def speak_all(requests: Sequence[tuple[str, str, float]]) -> list[tuple[np.ndarr
         script = folder / "all.scm"
         script.write_text("\n".join(lines), "ascii")
         done = subprocess.run(
-            [program, "--batch", str(script)], capture_output=True, text=True, check=False,
+            [program, "--batch", str(script)],
+            capture_output=True,
+            text=True,
+            check=False,
             timeout=60 + SECONDS_PER_TEXT * len(requests),
-        )  # fmt: skip
+        )
         missing = [i for i in range(len(requests)) if not (folder / f"{i}.lab").is_file()]
         if missing:
             raise InputError(f"festival stopped at {requests[missing[0]][0][:60]!r}: {done.stderr.strip()[-120:]}")

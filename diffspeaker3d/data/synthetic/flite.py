@@ -23,9 +23,12 @@ _END, _NAME, _STRESS = b"end", b"name", b"R:SylStructure.parent.stress"
 
 class _Wave(ctypes.Structure):
     _fields_ = (
-        ("type", ctypes.c_char_p), ("sample_rate", ctypes.c_int), ("num_samples", ctypes.c_int),
-        ("num_channels", ctypes.c_int), ("samples", ctypes.POINTER(ctypes.c_short)),
-    )  # fmt: skip
+        ("type", ctypes.c_char_p),
+        ("sample_rate", ctypes.c_int),
+        ("num_samples", ctypes.c_int),
+        ("num_channels", ctypes.c_int),
+        ("samples", ctypes.POINTER(ctypes.c_short)),
+    )
 
 
 _VOID, _TEXT, _FLOAT = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_float

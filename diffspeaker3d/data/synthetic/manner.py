@@ -88,13 +88,21 @@ class Manner:
             )
         s = dict(zip(STYLE_NAMES, vector.tolist(), strict=True))
         return cls(
-            jaw=1.28 ** s["jaw_gain"], lips=1.22 ** s["lip_gain"], tongue=1.2 ** s["tongue_gain"],
-            undershoot=float(np.clip(0.35 - 0.22 * s["hyper"], 0.0, 0.8)), anticipation=1.22 ** s["anticipation"],
-            rounding=1.28 ** s["rounding"], smile=0.16 * s["smile"],
-            rest_jaw=float(np.clip(0.03 + 0.025 * s["rest_jaw"], 0.0, 0.12)), asymmetry=0.14 * s["asymmetry"],
-            loudness=float(np.clip(0.15 + 0.12 * s["loudness"], 0.0, 0.5)), tension=max(0.0, 0.12 * s["tension"]),
-            brows=1.4 ** s["brow_gain"], blinks=1.2 ** s["blink_rate"], gaze=1.3 ** s["gaze_range"],
-        )  # fmt: skip
+            jaw=1.28 ** s["jaw_gain"],
+            lips=1.22 ** s["lip_gain"],
+            tongue=1.2 ** s["tongue_gain"],
+            undershoot=float(np.clip(0.35 - 0.22 * s["hyper"], 0.0, 0.8)),
+            anticipation=1.22 ** s["anticipation"],
+            rounding=1.28 ** s["rounding"],
+            smile=0.16 * s["smile"],
+            rest_jaw=float(np.clip(0.03 + 0.025 * s["rest_jaw"], 0.0, 0.12)),
+            asymmetry=0.14 * s["asymmetry"],
+            loudness=float(np.clip(0.15 + 0.12 * s["loudness"], 0.0, 0.5)),
+            tension=max(0.0, 0.12 * s["tension"]),
+            brows=1.4 ** s["brow_gain"],
+            blinks=1.2 ** s["blink_rate"],
+            gaze=1.3 ** s["gaze_range"],
+        )
 
 
 def draw_style(rng: np.random.Generator) -> list[float]:

@@ -14,9 +14,31 @@ from typing import NamedTuple
 import numpy as np
 
 VISEMES: tuple[str, ...] = (
-    "sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "ll", "hh", "ww",
-    "aa", "ae", "ah", "eh", "ih", "iy", "ao", "oh", "uw", "uh", "er",
-)  # fmt: skip
+    "sil",
+    "PP",
+    "FF",
+    "TH",
+    "DD",
+    "kk",
+    "CH",
+    "SS",
+    "nn",
+    "RR",
+    "ll",
+    "hh",
+    "ww",
+    "aa",
+    "ae",
+    "ah",
+    "eh",
+    "ih",
+    "iy",
+    "ao",
+    "oh",
+    "uw",
+    "uh",
+    "er",
+)
 VOWELS = frozenset(VISEMES[VISEMES.index("aa") :])
 SILENCE = "sil"
 ASPIRATION = "ʰ"  # the breath after the release of p, t, k: the lips are open again

@@ -12,9 +12,23 @@ HELD_OUT = {3: "val", 7: "test"}  # of every ten sentences, by position: never h
 # Nonsense syllables, spelled for English letter-to-sound rules. Nearly half of the consonants are labial, a third of
 # the vowels rounded; the last row holds sounds that are rare in text.
 _CONSONANTS = (
-    *("b", "p", "m") * 4, *("f", "v") * 3, *("w", "sh", "ch") * 2,
-    "t", "d", "n", "l", "r", "s", "z", "k", "g", "th", "j", "h", "y",
-)  # fmt: skip
+    *("b", "p", "m") * 4,
+    *("f", "v") * 3,
+    *("w", "sh", "ch") * 2,
+    "t",
+    "d",
+    "n",
+    "l",
+    "r",
+    "s",
+    "z",
+    "k",
+    "g",
+    "th",
+    "j",
+    "h",
+    "y",
+)
 _VOWELS = ("a", "ah", "ee", "oo", "oo", "oh", "aw", "oy", "ay", "ow", "ih", "eh", "uh", "er", "igh", "oo")
 
 

@@ -13,11 +13,23 @@ import numpy as np
 from diffspeaker3d.data.synthetic.phones import VOWELS
 
 GESTURES: tuple[str, ...] = (
-    "jawOpen", "jawForward",
-    "close", "rollLower", "rollUpper", "press", "upperUp", "lowerDown", "shrugLower", "cheekPuff",
-    "funnel", "pucker", "stretch", "smile",
-    "tongueUp", "tongueOut",
-)  # fmt: skip
+    "jawOpen",
+    "jawForward",
+    "close",
+    "rollLower",
+    "rollUpper",
+    "press",
+    "upperUp",
+    "lowerDown",
+    "shrugLower",
+    "cheekPuff",
+    "funnel",
+    "pucker",
+    "stretch",
+    "smile",
+    "tongueUp",
+    "tongueOut",
+)
 ARTICULATORS: tuple[str, ...] = ("jaw", "aperture", "shape", "tongue")
 # Which articulator carries each gesture: an index into ARTICULATORS.
 CARRIER = np.array([0] * 2 + [1] * 8 + [2] * 4 + [3] * 2)
