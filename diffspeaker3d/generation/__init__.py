@@ -1,1 +1,1 @@
-"""Generation: from speech to motion with a trained model. `sample` is the one place where a model is sampled."""
+"""Generation: a checkpoint and speech in, an animation out. `sample` is the one place where a model is sampled."""
