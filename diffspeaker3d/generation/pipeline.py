@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,9 @@ from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.controls.expression import MOTION_GROUPS, expressions
 from diffspeaker3d.controls.lipsync import guide_controls, seal_heard
 from diffspeaker3d.controls.style import Manner
-from diffspeaker3d.diffusion import (
-    NoiseSchedule,
-    SamplingOptions,
-    ddim_sample,
-    initial_noise,
-    official_sample,
-    window_frames,
-    windowed,
-)
+from diffspeaker3d.diffusion import NoiseSchedule
 from diffspeaker3d.errors import InputError
+from diffspeaker3d.generation.sample import Sampling, Temperature, noise_scale, sample
 from diffspeaker3d.models import (
     ControlMotion,
     Denoiser,
@@ -45,15 +38,11 @@ from diffspeaker3d.speech.transcript import guiding_phones
 from diffspeaker3d.topology import ASSETS, Topology, load_topology
 
 DEFAULT_CHECKPOINT = ASSETS / "checkpoint"
-SAMPLERS: Mapping[str, Callable[..., Tensor]] = {"ddim": ddim_sample, "official": official_sample}
 MAX_SOUND_RATE = 48_000  # Hz; the animation keeps the sound at its own rate up to this
 MAX_STRENGTH = 2.0
 ENCODE_SECONDS = 60  # speech encoded at once
 ENCODE_MARGIN = 4  # s heard on either side of it: more than the encoder's reach
-WINDOW_FRAMES, WINDOW_OVERLAP = 36_000, 300  # denoised at once (20 min); longer clips run in overlapping windows
-MAX_TEMPERATURE = 2.0
 Style = int | str | Sequence[float] | None
-Temperature = float | Mapping[str, float] | None
 Audio = str | Path | tuple[np.ndarray, int]
 
 
@@ -80,7 +69,7 @@ class SpeechAnimator:
             )
         self.model, self.schedule, self.topology, self.config = model, schedule, topology, config
         self.styles: dict[str, list[float]] = dict(config.get("styles", {}))
-        self._spread(None)
+        self.sampling()
 
     @classmethod
     def from_pretrained(
@@ -124,7 +113,7 @@ class SpeechAnimator:
         steps: int | None = None,
         fps: float | None = None,
         strength: float = 1.0,
-        temperature: Temperature = None,
+        temperature: Temperature | None = None,
     ) -> dict[str, Any]:
         """Check the options of a call once, before many calls; returns them for `animator(audio, **options)`.
 
@@ -139,7 +128,7 @@ class SpeechAnimator:
             raise InputError(f"fps={fps}: must be 1 to 240")
         if not 0 <= strength <= MAX_STRENGTH:
             raise InputError(f"strength={strength}: must be 0 (a still face) to {MAX_STRENGTH:g}")
-        self._spread(temperature)
+        self.sampling(steps, temperature)
         return {
             "style": style,
             "template": template,
@@ -161,7 +150,7 @@ class SpeechAnimator:
         steps: int | None = None,
         fps: float | None = None,
         strength: float = 1.0,
-        temperature: Temperature = None,
+        temperature: Temperature | None = None,
         text: str | Path | None = None,
     ) -> Animation:
         """Animate one utterance.
@@ -199,7 +188,8 @@ class SpeechAnimator:
         # 2. audio features, one row per motion frame
         features = self._encode(torch.from_numpy(waveform), num_frames)
         # 3. motion state by DDIM
-        state = self._sample(features, torch.tensor([self.style_vector(style)]), seed, steps, temperature)
+        conditions = {"style": torch.tensor([self.style_vector(style)])}
+        state = sample(self.model, self.schedule, features, conditions, self.sampling(steps, temperature), [seed])
         # 4. motion in the face's own units, + template
         motion = self.model.motion.decode(state)[0].cpu().numpy()
         motion = self._finish(
@@ -251,57 +241,18 @@ class SpeechAnimator:
                 pieces.append(features[:, skip:])
         return torch.cat(pieces, 1)
 
-    def _sample(
-        self, features: Tensor, style: Tensor, seed: int, steps: int | None, temperature: Temperature
-    ) -> Tensor:
-        """Motion state (1, T, D)."""
-        if isinstance(self.model.denoiser, Generator):
-            return self.model.denoiser.generate(features, style.to(features))
-        sampling = dict(self.config.get("sampling", {})) | ({"steps": steps} if steps else {})
-        sample = SAMPLERS[sampling.pop("sampler", "ddim")]
-        sampling.pop("temperature", None)
-        options = SamplingOptions(**sampling)
-        spacing = "leading" if sample is official_sample else options.spacing
-        denoiser, num_frames = self.model.denoiser, features.shape[1]
-        condition = denoiser.condition(
-            features, style.to(features), None, self.schedule.timesteps(options.steps, spacing)
-        )
-        # A prediction of ε or v leaves in the motion what the network does not see of the noise: that has to be there.
-        sees_all = self.schedule.prediction_type == "sample"
-        space = denoiser.in_space("auto" if sees_all else "vertex", condition)
-        window = window_frames(num_frames, WINDOW_FRAMES, WINDOW_OVERLAP)
-        denoise = space if window == num_frames else windowed(space.frames, num_frames, window, window - WINDOW_OVERLAP)
-        spread = self._spread(temperature)
-
-        def noise(draw: int) -> Tensor:
-            scale = spread if draw == 0 else None
-            normal = initial_noise(
-                [(num_frames, denoiser.noise_dim if sees_all else denoiser.motion_dim)], [seed], draw=draw
-            ).to(features)
-            return space.start(normal, scale) if sees_all else normal * (1.0 if scale is None else scale)
-
-        return space.lift(sample(denoise, self.schedule, noise(0), options, noise))
-
-    def _spread(self, temperature: Temperature) -> Tensor | None:
-        """Standard deviation (D,) of the initial noise: `temperature`, or the checkpoint's `sampling.temperature`; None = 1."""
-        if temperature is None:
-            temperature = dict(self.config.get("sampling", {})).get("temperature")
-        if temperature is None:
-            return None
-        if isinstance(self.model.denoiser, Generator):
+    def sampling(self, steps: int | None = None, temperature: Temperature | None = None) -> Sampling:
+        """The checkpoint's way to sample, with what a call asks for."""
+        asked = {"steps": steps, "temperature": temperature}
+        own = dict(self.config.get("sampling", {}))
+        sampling = Sampling(**own | {name: value for name, value in asked.items() if value is not None})
+        noise_scale(self.model.motion, sampling.temperature)
+        if temperature is not None and isinstance(self.model.denoiser, Generator):
             raise InputError(
-                "temperature: is for diffusion checkpoints, this one generates frame by frame and draws nothing; leave it out"
+                "temperature: is for diffusion checkpoints, this one generates frame by frame and draws nothing; "
+                "leave it out"
             )
-        motion = self.model.motion
-        factors = dict(temperature) if isinstance(temperature, Mapping) else dict.fromkeys(motion.groups, temperature)
-        spread = torch.ones(motion.dim, device=next(self.model.parameters()).device)
-        for group, factor in factors.items():
-            if group not in motion.groups:
-                raise InputError(f"temperature: unknown motion group {group!r}; known: {', '.join(motion.groups)}")
-            if not isinstance(factor, int | float) or not 0 <= factor <= MAX_TEMPERATURE:
-                raise InputError(f"temperature={factor} of {group}: must be 0 to {MAX_TEMPERATURE:g}")
-            spread[motion.groups[group]] = factor
-        return spread
+        return sampling
 
     def _finish(self, motion: np.ndarray, features: Tensor, style: Style, chance: int) -> np.ndarray:
         """Sampled controls (T, K) with what the checkpoint's configuration adds, told by the viseme head.

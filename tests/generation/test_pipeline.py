@@ -9,6 +9,7 @@ import torch
 from diffspeaker3d import SpeechAnimator
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.generation import pipeline
+from diffspeaker3d.generation.sample import noise_scale, sample
 from diffspeaker3d.metrics import mouth_opening
 from diffspeaker3d.speech.phones import VISEMES
 
@@ -126,13 +127,15 @@ def test_temperature_narrows_the_noise_of_a_group(animator, voice):
     def sampled(seed, temperature):
         with torch.inference_mode():
             features = animator._encode(torch.from_numpy(voice[0]), 60)
-            return animator._sample(features, torch.tensor([animator.style_vector(None)]), seed, None, temperature)
+            conditions = {"style": torch.tensor([animator.style_vector(None)])}
+            options = animator.sampling(temperature=temperature)
+            return sample(animator.model, animator.schedule, features, conditions, options, [seed])
 
     torch.testing.assert_close(sampled(1, 0.0), sampled(2, 0.0))
     torch.testing.assert_close(sampled(1, animator.config["sampling"]["temperature"]), sampled(1, None))
     assert (sampled(1, 0.25) - sampled(1, 1.0)).abs().max() > 0.01
     group, *others = animator.model.motion.groups
-    spread = animator._spread({group: 0.5})
+    spread = noise_scale(animator.model.motion, {group: 0.5})
     assert spread[animator.model.motion.groups[group]].eq(0.5).all() and all(
         spread[animator.model.motion.groups[o]].eq(1).all() for o in others
     )
@@ -144,7 +147,7 @@ def test_temperature_narrows_the_noise_of_a_group(animator, voice):
 def test_the_checkpoint_may_name_its_temperature(animator, voice):
     config = dict(animator.config) | {"sampling": {"steps": 4, "temperature": 0.0}}
     cold = SpeechAnimator(animator.model, animator.schedule, animator.topology, config)
-    assert cold._spread(None).eq(0).all() and cold._spread(0.7).eq(0.7).all()
+    assert cold.sampling().temperature == 0.0 and cold.sampling(temperature=0.7).temperature == 0.7
     assert cold(voice).provenance["steps"] is None and "temperature" not in cold(voice).provenance
     assert cold(voice, temperature=0.7).provenance["temperature"] == 0.7
     with pytest.raises(InputError, match="unknown motion group 'ears'"):
@@ -173,11 +176,10 @@ def test_cheaper_numbers_make_nearly_the_same_face(animator, voice):
 
 
 def test_windows_of_a_long_clip_give_what_one_gives(animator, voice, monkeypatch):
-    import diffspeaker3d.generation.pipeline as pipeline
 
     long = (np.tile(voice[0], 40), RATE)
     whole = animator(long)
-    monkeypatch.setattr(pipeline, "WINDOW_FRAMES", 1500)
+    monkeypatch.setattr("diffspeaker3d.generation.sample.WINDOW_FRAMES", 1500)
     difference = np.abs(animator(long).weights - whole.weights)
     assert difference.mean() < 0.002
     np.testing.assert_allclose(difference[:600], 0, atol=1e-4)  # out of reach of the seam
