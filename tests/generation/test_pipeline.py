@@ -1,6 +1,5 @@
 """The animator with the shipped checkpoint: what a call promises."""
 
-import importlib
 from dataclasses import replace
 from itertools import pairwise
 
@@ -18,8 +17,6 @@ from diffspeaker3d.metrics import mouth_opening
 from diffspeaker3d.speech.phones import VISEMES
 
 RATE = 16_000
-encoding = importlib.import_module("diffspeaker3d.generation.encode")
-sampling_module = importlib.import_module("diffspeaker3d.generation.sample")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +68,7 @@ def test_batch_composition_and_repetition_change_nothing_and_seeds_do(animator, 
 def test_a_long_clip_in_pieces_hears_what_it_hears_in_one(animator, voice, monkeypatch):
     waveform = torch.from_numpy(np.tile(voice[0], 12))
     whole = animator.model.audio_encoder(waveform[None], torch.tensor([len(waveform)]), torch.tensor([720]))
-    monkeypatch.setattr(encoding, "ENCODE_SECONDS", 5)
+    monkeypatch.setattr("diffspeaker3d.generation.encode.ENCODE_SECONDS", 5)
     with torch.inference_mode():
         pieces = encode(animator.model.audio_encoder, waveform, 720, 30.0)
     torch.testing.assert_close(pieces, whole, atol=2e-4, rtol=0)
@@ -183,7 +180,7 @@ def test_cheaper_numbers_make_nearly_the_same_face(animator, voice):
 def test_windows_of_a_long_clip_give_what_one_gives(animator, voice, monkeypatch):
     long = (np.tile(voice[0], 40), RATE)
     whole = animator(long)
-    monkeypatch.setattr(sampling_module, "WINDOW_FRAMES", 1500)
+    monkeypatch.setattr("diffspeaker3d.generation.sample.WINDOW_FRAMES", 1500)
     difference = np.abs(animator(long).weights - whole.weights)
     assert difference.mean() < 0.002
     np.testing.assert_allclose(difference[:600], 0, atol=1e-4)  # out of reach of the seam
