@@ -9,6 +9,7 @@ import io
 import re
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def read_obj(path: Path) -> Mesh:
                 corners = [_corner(word, len(points)) for word in words[1:]]
                 if len(corners) < 3:
                     raise ValueError(f"a face of {len(corners)} corners")
-                triangles += [(corners[0], b, c) for b, c in zip(corners[1:], corners[2:], strict=False)]
+                triangles += [(corners[0], b, c) for b, c in pairwise(corners[1:])]
         except ValueError as error:
             raise InputError(f"{path}: not a readable .obj (line {number}: {error}); export it again") from error
     if triangles and (furthest := max(map(max, triangles))) >= len(points):

@@ -32,7 +32,10 @@ def head_vertices(gltf: Gltf) -> np.ndarray | None:
         on_head = np.isin(document.skins[node.skin].joints, sorted(below))
         share = np.zeros(len(piece.vertices))
         for n in range(8):
-            joints, weights = gltf.attribute(piece.primitive, f"JOINTS_{n}"), gltf.floats(piece.primitive, f"WEIGHTS_{n}")
+            joints, weights = (
+                gltf.attribute(piece.primitive, f"JOINTS_{n}"),
+                gltf.floats(piece.primitive, f"WEIGHTS_{n}"),
+            )
             if joints is None or weights is None:
                 break
             share += (weights * on_head[joints]).sum(1)

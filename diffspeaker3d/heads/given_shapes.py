@@ -36,7 +36,9 @@ def with_shapes(gltf: Gltf, names: Sequence[str], deltas: np.ndarray) -> Gltf:
     smallest = SMALLEST * float(np.ptp(np.concatenate([piece.vertices for piece in shown]), axis=0).max())
     taken: set[int] = set()
     for node in dict.fromkeys(piece.node for piece in shown):
-        own = [(p, deltas[:, a : a + len(p.vertices)], a) for p, a in zip(shown, starts, strict=False) if p.node == node]
+        own = [
+            (p, deltas[:, a : a + len(p.vertices)], a) for p, a in zip(shown, starts, strict=False) if p.node == node
+        ]
         moving = [k for k in range(len(names)) if max(np.abs(moved[k]).max() for _, moved, _ in own) > smallest]
         if not moving:
             continue

@@ -19,6 +19,7 @@ from diffspeaker3d.geometry.mesh_file import Mesh
 from diffspeaker3d.geometry.similarity import fit_similarity
 from diffspeaker3d.geometry.surface import Surface
 from diffspeaker3d.heads.fit.eyes import find_eyeball, find_opening
+from diffspeaker3d.heads.fit.landmarks import Landmark, place_landmarks
 from diffspeaker3d.heads.fit.mouth import Slit, find_slit
 from diffspeaker3d.heads.fit.prepare import close_seams, find_head, turn_outward
 from diffspeaker3d.heads.fit.register import register
@@ -28,24 +29,12 @@ from diffspeaker3d.topology import Blendshapes, Topology
 log = logging.getLogger(__name__)
 
 MOST_VERTICES = 400_000  # of a head
-BODY, MARGIN = 0.10, 0.03  # metres outside of the mannequin's box: what lies beyond is left out; what lies between stays still
+BODY, MARGIN = (
+    0.10,
+    0.03,
+)  # metres outside of the mannequin's box: what lies beyond is left out; what lies between stays still
 LARGEST_DROP = 1 / 3  # of the head's size, by the jaw
 NOT_A_HEAD = 0.006  # metres of trimmed distance left by the alignment; heads leave 2 to 4 mm
-LANDMARKS = (
-    "nose_tip",
-    "chin",
-    "nose_bridge",
-    "lip_upper_mid",
-    "lip_lower_mid",
-    "lip_corner_left",
-    "lip_corner_right",
-    "eye_left_outer",
-    "eye_left_inner",
-    "eye_right_outer",
-    "eye_right_inner",
-    "ear_left",
-    "ear_right",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,21 +51,21 @@ class FittedHead:
 
 
 def fit_head(
-    head: Mesh, mannequin: Topology, landmarks: Mapping[str, int] | None = None, known: np.ndarray | None = None
+    head: Mesh, mannequin: Topology, landmarks: Mapping[str, Landmark] | None = None, known: np.ndarray | None = None
 ) -> FittedHead:
     """Give a head, alone or on a body, the mannequin's shapes.
 
     Args:
         head: any vertex count, scale and axes.
         mannequin: topology with shapes, regions and a template.
-        landmarks: name of LANDMARKS -> vertex of the head; three or more replace the search for the head's pose, lip
+        landmarks: name -> vertex or point of the head (see `landmarks`); three or more replace the search for the head's pose, lip
             corners and middles the search for the mouth.
         known (array (V,) bool): vertices that belong to the head, where bones say so.
 
     Raises:
         InputError: not a head, a fit that cannot be right, too many vertices, or unknown landmark names.
     """
-    given = _check_landmarks(head, landmarks or {})
+    given = place_landmarks(landmarks, head)
     template = mannequin.template().astype(np.float64)
     skin_vertices, skin = _skin(mannequin, template)
     outside = np.isin(skin_vertices, np.setdiff1d(mannequin.region("skin"), mannequin.region("inner_mouth")))
@@ -153,16 +142,6 @@ def _check_jaw(name: str, jaw_open: np.ndarray, sure: np.ndarray) -> None:
         raise InputError(
             f"{name}: its jaw would move {1000 * dropped:.0f} mm on a head of {1000 * size:.0f} mm, which is wrong; give landmarks={{nose_tip: VERTEX, chin: VERTEX, ...}}"
         )
-
-
-def _check_landmarks(head: Mesh, landmarks: Mapping[str, int]) -> dict[str, int]:
-    unknown = [name for name in landmarks if name not in LANDMARKS]
-    if unknown:
-        raise InputError(f"landmarks: {unknown[0]} is not known; known: {', '.join(LANDMARKS)}")
-    outside = [name for name, vertex in landmarks.items() if not 0 <= vertex < len(head.vertices)]
-    if outside:
-        raise InputError(f"landmarks: {outside[0]} names vertex {landmarks[outside[0]]} of {len(head.vertices)}")
-    return dict(landmarks)
 
 
 def _skin(mannequin: Topology, template: np.ndarray) -> tuple[np.ndarray, Surface]:

@@ -38,7 +38,8 @@ def turn_outward(surface: Surface) -> tuple[np.ndarray, int]:
     inside are turned with the largest part.
     """
     faces = surface.faces.copy()
-    faces[_disagreeing(faces)] = faces[_disagreeing(faces)][:, ::-1]
+    disagreeing = _disagreeing(faces)
+    faces[disagreeing] = faces[disagreeing][:, ::-1]
     a, b, c = (surface.vertices[faces[:, k]] for k in range(3))
     areas = np.cross(b - a, c - a)
     labels = surface.components[faces[:, 0]]
@@ -67,6 +68,8 @@ def _disagreeing(faces: np.ndarray) -> np.ndarray:
     order = np.lexsort((edges[:, 1], edges[:, 0]))
     same = (edges[order][1:] == edges[order][:-1]).all(1)
     alone = same & ~np.r_[False, same[:-1]] & ~np.r_[same[1:], False]  # edges of just two triangles
+    flat = (faces == np.roll(faces, 1, 1)).any(1)[owner]  # a triangle without area has no side
+    alone &= ~flat[order[1:]] & ~flat[order[:-1]]
     one, other = order[:-1][alone], order[1:][alone]
     clash = forward[one] == forward[other]
     flips = np.zeros(count, bool)
@@ -87,7 +90,9 @@ def _disagreeing(faces: np.ndarray) -> np.ndarray:
     return flips
 
 
-def find_head(vertices: np.ndarray, reference: np.ndarray, known: np.ndarray | None, good: float) -> tuple[Similarity, float]:
+def find_head(
+    vertices: np.ndarray, reference: np.ndarray, known: np.ndarray | None, good: float
+) -> tuple[Similarity, float]:
     """Lay the head of an unknown mesh (n, 3) over the reference (m, 3): the whole mesh if it is one, else the top of a body.
 
     Args:
