@@ -42,6 +42,19 @@ class Blendshapes:
 
 
 @dataclass(frozen=True, eq=False)
+class Texture:
+    """A picture laid over a head.
+
+    Attributes:
+        places (array (V, 2) float32): of every vertex in the picture, in [0, 1]: to the right, and down.
+        image (array (h, w, 3) uint8): sRGB.
+    """
+
+    places: np.ndarray
+    image: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Topology:
     """A family of heads that share vertex order.
 
@@ -54,6 +67,7 @@ class Topology:
         templates: identity name -> neutral vertices (V, 3) float32; may be empty.
         blendshapes: the head's own shapes, or None.
         colors (array (V, 3) uint8): albedo per vertex in sRGB, or None for plain clay.
+        texture: finer than `colors`, for what draws pictures; not part of saved files.
     """
 
     name: str
@@ -64,6 +78,7 @@ class Topology:
     templates: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
     blendshapes: Blendshapes | None = None
     colors: np.ndarray | None = None
+    texture: Texture | None = None
 
     def __post_init__(self) -> None:
         faces = self.faces

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import html
+import io
 import json
 import re
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
 from diffspeaker3d.formats.common.morphs import MorphOptions, find_morphs
 from diffspeaker3d.formats.common.sound import wav_bytes
+from diffspeaker3d.geometry.surface import close_seams
+from diffspeaker3d.topology import Texture
 
 TEMPLATE = Path(__file__).with_name("player.html")
 STEPS = 32767
@@ -77,12 +80,43 @@ def _take(animation: Animation, label: str, seconds: float) -> dict[str, Any]:
         "label": label, "fps": animation.fps, "frames": len(animation), "topology": topology.name, "unit": topology.unit,
         "notes": notes, "provenance": animation.provenance,
         "template": _encode(animation.template, "<f4"), "faces": _encode(topology.faces, "<u4"),
+        "frame": _frame(animation), "texture": _picture(topology.texture), "joined": _joined(animation),
         "colors": None if topology.colors is None else _encode(topology.colors[:, :3], "u1"),
         "reach": _encode(reach, "<f4"), "counts": _encode(np.bincount(shapes, minlength=len(reach)), "<u4"),
         "rows": _encode(rows, "<u4"), "steps": _encode(steps[shapes, rows], "<i2"),
         "weights": _encode(np.rint(morphs.weights * STEPS), "<i2"),
         "sound": None if animation.waveform is None else base64.b64encode(wav_bytes(_lengthened(animation, seconds))).decode("ascii"),
     }  # fmt: skip
+
+
+def _frame(animation: Animation) -> list[float]:
+    """Corners of the box that the page shows at first: of a body, its head."""
+    from diffspeaker3d.rendering.focus import focus_points
+
+    own = not animation.topology.regions
+    shown = focus_points(animation.topology, animation.template, "auto") if own else animation.template
+    return [*map(float, shown.min(0)), *map(float, shown.max(0))]
+
+
+def _joined(animation: Animation) -> str | None:
+    """For every vertex of a stranger's mesh the one that light takes it for, where a texture seam has split it."""
+    if animation.topology.regions:
+        return None
+    surface, place = close_seams(animation.template.astype(np.float64), animation.topology.faces)
+    if len(surface.vertices) == animation.topology.num_vertices:
+        return None
+    return _encode(np.unique(place, return_index=True)[1][place], "<u4")
+
+
+def _picture(texture: Texture | None) -> dict[str, str] | None:
+    """A texture as places in it and a PNG."""
+    if texture is None:
+        return None
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(texture.image).save(stream, "PNG")
+    return {"places": _encode(texture.places, "<f4"), "image": base64.b64encode(stream.getvalue()).decode("ascii")}
 
 
 def _encode(array: np.ndarray, dtype: str) -> str:

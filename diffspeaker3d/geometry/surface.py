@@ -10,6 +10,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+OPPOSITE = -0.3  # cosine between normals of two sheets of skin that lie on each other, such as closed lips
 CANDIDATES = 12  # triangles looked at per query: those with the nearest centroids
 
 
@@ -123,3 +124,18 @@ def barycentric(p: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> n
     result = np.where(((d6 >= 0) & (d5 <= d6))[..., None], np.stack([zero, zero, one], -1), result)
     result = np.where(((d3 >= 0) & (d4 <= d3))[..., None], np.stack([zero, one, zero], -1), result)
     return np.where(((d1 <= 0) & (d2 <= 0))[..., None], np.stack([one, zero, zero], -1), result)
+
+
+def close_seams(vertices: np.ndarray, faces: np.ndarray) -> tuple[Surface, np.ndarray]:
+    """The mesh with vertices joined that texture seams have split, and each vertex's (V,) index in it.
+
+    Vertices of one place whose surfaces face each other stay apart: those are lips, not seams.
+    """
+    _, place = np.unique(vertices.astype(np.float32), axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    first = np.full(place.max() + 1, len(vertices))
+    np.minimum.at(first, place, np.arange(len(vertices)))
+    normals = Surface(vertices, faces).normals
+    turned = (normals * normals[first[place]]).sum(1) < OPPOSITE
+    _, first, place = np.unique(2 * first[place] + turned, return_index=True, return_inverse=True)
+    return Surface(vertices[first], place.reshape(-1)[faces]), place.reshape(-1)

@@ -7,6 +7,7 @@ import numpy as np
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.geometry.gltf import Gltf, pieces, visible_nodes
 from diffspeaker3d.heads.character import Character
+from diffspeaker3d.heads.look import texture, vertex_colors
 from diffspeaker3d.topology import Blendshapes, Topology
 
 LARGEST = 1_000_000  # vertices; beyond this a motion of vertices is not what anybody wants
@@ -43,6 +44,8 @@ def character_topology(character: Character) -> Topology:
         len(template),
         templates={"rest": template},
         blendshapes=Blendshapes(names, deltas),
+        colors=vertex_colors(gltf, shown),
+        texture=texture(gltf, shown),
     )
 
 

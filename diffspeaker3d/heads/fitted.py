@@ -14,7 +14,7 @@ from diffspeaker3d.heads.character_mesh import check_size
 from diffspeaker3d.heads.fit import fit_head
 from diffspeaker3d.heads.fit.landmarks import Landmark, place_landmarks
 from diffspeaker3d.heads.given_shapes import with_shapes
-from diffspeaker3d.heads.look import vertex_colors
+from diffspeaker3d.heads.look import texture, vertex_colors
 from diffspeaker3d.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,8 @@ def fit_file(
     check_size(gltf)
     colored = dataclasses.replace(mesh, colors=vertex_colors(gltf, list(pieces(gltf))))
     topology = fit_head(colored, mannequin, marks, head_vertices(gltf)).topology
-    topology = dataclasses.replace(topology, unit="m")  # glTF is in metres, whatever the size
+    # glTF is in metres, whatever the size.
+    topology = dataclasses.replace(topology, unit="m", texture=texture(gltf, list(pieces(gltf))))
     assert topology.blendshapes is not None
     log.info("%s: has no shapes, the mannequin's were fitted to it", path)
     return topology, with_shapes(gltf, topology.blendshapes.names, topology.blendshapes.deltas)

@@ -11,8 +11,7 @@ import numpy as np
 from diffspeaker3d.geometry.gltf import BufferBuilder, Gltf, Piece, pieces
 from diffspeaker3d.geometry.gltf.editing import gathered
 from diffspeaker3d.geometry.gltf.schema import check_document
-from diffspeaker3d.geometry.surface import Surface
-from diffspeaker3d.heads.fit.prepare import close_seams
+from diffspeaker3d.geometry.surface import Surface, close_seams
 
 SMALLEST = 1e-5  # of the head's size: a shape that moves a mesh by less does not move it
 NORMAL_EPSILON = 1e-3

@@ -60,18 +60,23 @@ def look(yaw: float, pitch: float) -> np.ndarray:
 
 
 def frame_head(
-    template: np.ndarray, size: tuple[int, int], direction: tuple[float, float], zoom: float = 1.0
+    shown: np.ndarray,
+    size: tuple[int, int],
+    direction: tuple[float, float],
+    zoom: float = 1.0,
+    mesh: np.ndarray | None = None,
 ) -> Camera:
-    """The camera from which the whole template fills the picture up to `MARGIN`, whatever its unit and origin.
+    """The camera from which some points fill the picture up to `MARGIN`, whatever their unit and origin.
 
     Args:
-        template (array (V, 3)): the neutral head, Y up, facing +Z.
+        shown (array (P, 3)): what the picture is about, Y up, facing +Z.
         size: width and height, pixels.
         direction: yaw and pitch, degrees.
         zoom: above 1 comes closer.
+        mesh (array (V, 3)): all that is drawn, none of which the near and far planes may cut; the points if None.
     """
     rotation = look(*direction)
-    seen = template.astype(np.float64) @ rotation.T.astype(np.float64)
+    seen = shown.astype(np.float64) @ rotation.T.astype(np.float64)
     middle = (seen.min(0) + seen.max(0)) / 2
     offset = np.abs(seen - middle)
     depth = seen[:, 2] - middle[2]
@@ -80,7 +85,8 @@ def frame_head(
     # A point at depth z in front of the middle is inside when |x| <= slope * (distance - z): the farthest demand wins.
     reach = [offset[:, axis] / (slope * MARGIN * size[axis] / short) + depth for axis in (0, 1)]
     distance = float(max(r.max() for r in reach)) / zoom
-    radius = float(np.linalg.norm(seen - middle, axis=1).max()) + 1e-9
+    around = (shown if mesh is None else mesh).astype(np.float64) @ rotation.T.astype(np.float64) - middle
+    radius = float(np.linalg.norm(around, axis=1).max()) + 1e-9
     eye = rotation.T.astype(np.float64) @ (middle + np.array([0.0, 0.0, distance]))
     near = max(distance - 2 * radius, distance * 0.02)
     return Camera(rotation, eye.astype(np.float32), size, short / 2 / slope, near, distance + 4 * radius)

@@ -19,6 +19,7 @@ import numpy as np
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.rendering.camera import Camera
 from diffspeaker3d.rendering.rasteriser import EDGE_SHADE
+from diffspeaker3d.topology import Texture
 
 LIBRARIES = {"egl": ("EGL", "GL"), "osmesa": ("OSMesa",)}
 PACKAGES = {"egl": "libegl1 libgl1", "osmesa": "libosmesa6"}
@@ -95,7 +96,16 @@ def _complete_osmesa() -> None:
 class OpenGLCanvas:
     """Draws coloured triangles with 4 samples per pixel; use it from the thread that made it, do not fork while it lives."""
 
-    def __init__(self, platform: str, faces: np.ndarray, num_vertices: int, camera: Camera, wireframe: bool) -> None:
+    def __init__(
+        self,
+        platform: str,
+        faces: np.ndarray,
+        num_vertices: int,
+        camera: Camera,
+        wireframe: bool,
+        texture: Texture | None = None,
+    ) -> None:
+        self.texture = texture
         self.name = platform
         self.camera = camera
         self.wireframe = wireframe
@@ -135,11 +145,19 @@ class OpenGLCanvas:
 
     def _build(self, faces: np.ndarray, num_vertices: int) -> None:
         pyrender, zeros = self._pyrender, np.zeros((num_vertices, 3), np.float32)
-        white = pyrender.MetallicRoughnessMaterial(baseColorFactor=[1.0, 1.0, 1.0, 1.0], alphaMode="OPAQUE")
+        picture = None
+        if self.texture is not None:
+            picture = pyrender.Texture(source=self.texture.image, source_channels="RGB")
+        white = pyrender.MetallicRoughnessMaterial(
+            baseColorFactor=[1.0, 1.0, 1.0, 1.0], alphaMode="OPAQUE", baseColorTexture=picture
+        )
+        places = None if self.texture is None else self.texture.places
         colors = np.ones((num_vertices, 4), np.float32)
         parts = [(faces, 4)] + ([(edges_of(faces), 1)] if self.wireframe else [])
         self._primitives = [
-            pyrender.Primitive(positions=zeros, color_0=colors, indices=indices, material=white, mode=mode)
+            pyrender.Primitive(
+                positions=zeros, texcoord_0=places, color_0=colors, indices=indices, material=white, mode=mode
+            )
             for indices, mode in parts
         ]
         # Floats: pyrender reads integer colours as 0..255. Transparent black leaves the coverage in alpha.
@@ -166,16 +184,23 @@ class OpenGLCanvas:
         data = gl.glReadPixels(0, 0, width, height, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE)
         return np.frombuffer(data, np.uint8).reshape(height, width, 4)[::-1], None
 
-    def draw(self, vertices: np.ndarray, colors: np.ndarray) -> np.ndarray:
-        """Positions (V, 3) and display colours (V, 3) in [0, 1] to (h, w, 4) uint8, colours premultiplied by coverage."""
-        data = np.ones((len(vertices), 7), np.float32)  # the layout of pyrender's vertex buffer: position, colour
-        data[:, :3] = vertices
-        data[:, 3:6] = colors
+    def draw(self, vertices: np.ndarray, colors: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+        """Positions (V, 3), display colours (V, 3) in [0, 1] and places (V, 2) in the texture, which tints them, to a picture.
+
+        Returns:
+            array (h, w, 4) uint8: colours premultiplied by coverage.
+        """
+        # The layout of pyrender's vertex buffer: position, place in the texture if there is one, colour.
+        parts = [vertices, colors, np.ones((len(vertices), 1))]
+        if self.texture is not None:
+            assert places is not None
+            parts.insert(1, np.stack([places[:, 0], 1 - places[:, 1]], 1))  # OpenGL counts from the bottom
+        data = np.concatenate(parts, 1, dtype=np.float32)
         self._offscreen._platform.make_current()
         self._upload(self._primitives[0], data)
         if self.wireframe:
             data[:, :3] += (self.camera.eye - data[:, :3]) * np.float32(LINE_LIFT)
-            data[:, 3:6] *= np.float32(EDGE_SHADE)
+            data[:, -4:-1] *= np.float32(EDGE_SHADE)
             self._upload(self._primitives[1], data)
         return self._offscreen.render(self._scene, flags=self._pyrender.RenderFlags.FLAT)[0]
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from diffspeaker3d.errors import InputError
+from diffspeaker3d.rendering.focus import FOCUSES
 
 RENDERERS = ("auto", "egl", "osmesa", "numpy")
 # name -> (yaw, pitch) of the viewer around the head, degrees: to the head's left, and up
@@ -31,6 +32,7 @@ class RenderOptions:
         color: clay of heads whose topology has no colours of its own.
         view: a name of `VIEWS`, or (yaw, pitch) in degrees.
         zoom: above 1 comes closer.
+        focus: what fills the picture: `face`, `head`, `all`, or `auto`, which is all of a head and the head of a body.
         error_scale: in comparisons, draw a third panel with the distance between both, up to this many millimetres.
     """
 
@@ -41,6 +43,7 @@ class RenderOptions:
     color: str = "#dac6b3"
     view: str | tuple[float, float] = "portrait"
     zoom: float = 1.0
+    focus: str = "auto"
     error_scale: float | None = None
 
     def __post_init__(self) -> None:
@@ -48,6 +51,8 @@ class RenderOptions:
             raise InputError(f"renderer={self.renderer}: no such renderer; known: {', '.join(RENDERERS)}")
         if len(self.size) != 2 or not all(SMALLEST <= n <= LARGEST for n in self.size):
             raise InputError(f"size={self.size}: width and height must lie between {SMALLEST} and {LARGEST} pixels")
+        if self.focus not in FOCUSES:
+            raise InputError(f"focus={self.focus}: no such focus; known: {', '.join(FOCUSES)}")
         if not self.zoom > 0:
             raise InputError(f"zoom={self.zoom}: must be positive")
         if self.error_scale is not None and not self.error_scale > 0:

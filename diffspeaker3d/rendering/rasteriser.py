@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffspeaker3d.rendering.camera import Camera
+from diffspeaker3d.rendering.paint import sample
+from diffspeaker3d.topology import Texture
 
 BLOCK = 1 << 18  # pixels worked on together; bounds the memory
 SLACK = np.float32(1e-5)  # of a barycentric weight: rounding must not leave pinholes along shared edges
@@ -141,13 +143,20 @@ class NumpyCanvas:
 
     name = "numpy"
 
-    def __init__(self, faces: np.ndarray, num_vertices: int, camera: Camera, wireframe: bool) -> None:
+    def __init__(
+        self, faces: np.ndarray, num_vertices: int, camera: Camera, wireframe: bool, texture: Texture | None = None
+    ) -> None:
+        self.texture = texture
         self.faces = np.asarray(faces, np.int32)
         self.camera = camera
         self.wireframe = wireframe
 
-    def draw(self, vertices: np.ndarray, colors: np.ndarray) -> np.ndarray:
-        """Positions (V, 3) and display colours (V, 3) in [0, 1] to (h, w, 4) uint8, colours premultiplied by coverage."""
+    def draw(self, vertices: np.ndarray, colors: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+        """Positions (V, 3), display colours (V, 3) in [0, 1] and places (V, 2) in the texture, which tints them, to a picture.
+
+        Returns:
+            array (h, w, 4) uint8: colours premultiplied by coverage.
+        """
         width, height = (n * SAMPLES for n in self.camera.size)
         x, y, nearness = self.camera.project(vertices)
         x, y = x * np.float32(SAMPLES), y * np.float32(SAMPLES)
@@ -158,9 +167,18 @@ class NumpyCanvas:
         samples = np.zeros(
             (4, height * width), np.uint8
         )  # one plane per channel: rows of three numbers are slow in NumPy
-        for channel, values in enumerate(colors.astype(np.float32).T * np.float32(255)):
+
+        def between(values: np.ndarray) -> np.ndarray:
             first, second, third = (values[self.faces[:, k]] for k in range(3))
-            color = third[face] + weight[0] * (first - third)[face] + weight[1] * (second - third)[face]
+            return third[face] + weight[0] * (first - third)[face] + weight[1] * (second - third)[face]
+
+        tint = None
+        if self.texture is not None and places is not None:
+            tint = sample(self.texture.image, *(between(axis).clip(0, 1) for axis in places.T))
+        for channel, values in enumerate(colors.astype(np.float32).T * np.float32(255)):
+            color = between(values)
+            if tint is not None:
+                color *= tint[:, channel] / np.float32(255)
             if edge is not None:
                 color[edge] *= np.float32(EDGE_SHADE)
             samples[channel, pixel] = color + np.float32(0.5)

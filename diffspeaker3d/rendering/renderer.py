@@ -12,10 +12,12 @@ from diffspeaker3d.errors import InputError
 from diffspeaker3d.rendering import opengl
 from diffspeaker3d.rendering.camera import Camera, frame_head
 from diffspeaker3d.rendering.catchlights import GLINT, Catchlights
+from diffspeaker3d.rendering.focus import focus_points
 from diffspeaker3d.rendering.options import RenderOptions, parse_color
+from diffspeaker3d.rendering.paint import in_white, with_white
 from diffspeaker3d.rendering.rasteriser import NumpyCanvas
 from diffspeaker3d.rendering.shading import INSIDE_COLOR, Clay, to_display
-from diffspeaker3d.topology import Topology
+from diffspeaker3d.topology import Texture, Topology
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ class Canvas(Protocol):
 
     name: str
 
-    def draw(self, vertices: np.ndarray, colors: np.ndarray) -> np.ndarray: ...
+    def draw(self, vertices: np.ndarray, colors: np.ndarray, places: np.ndarray | None) -> np.ndarray: ...
     def close(self) -> None: ...
 
 
@@ -42,9 +44,8 @@ class Renderer:
 
     def __init__(self, topology: Topology, template: np.ndarray, options: RenderOptions) -> None:
         topology.check(template, "template")
-        # The neck may run out of the picture: the face is what one looks at.
-        head = np.setdiff1d(np.arange(topology.num_vertices), topology.regions.get("neck", ()))
-        camera = frame_head(template[head], options.size, options.direction, options.zoom)
+        shown = focus_points(topology, template, options.focus)
+        camera = frame_head(shown, options.size, options.direction, options.zoom, mesh=template)
         self.size = options.size
         self._background = _background(options)
         faces = np.asarray(topology.faces, np.int32)
@@ -54,7 +55,9 @@ class Renderer:
         count = topology.num_vertices * (2 if self._inside else 1)
         self._catchlights = Catchlights(topology, camera.world(GLINT))
         faces = np.concatenate([faces, self._catchlights.faces + count])
-        self._canvas = _open_canvas(options, faces, count + self._catchlights.num_vertices, camera)
+        total = count + self._catchlights.num_vertices
+        self._texture = None if topology.texture is None else with_white(topology.texture, total)
+        self._canvas = _open_canvas(options, faces, total, camera, self._texture)
         self.backend = self._canvas.name
         self._clay = Clay(topology, template, camera, parse_color(options.color))  # last: it takes a second
 
@@ -76,7 +79,10 @@ class Renderer:
             colors.append(np.broadcast_to(to_display(INSIDE_COLOR), vertices.shape))
         positions.append(self._catchlights(vertices, eye))
         colors.append(np.broadcast_to(self._catchlights.color, positions[-1].shape))
-        drawn = self._canvas.draw(np.concatenate(positions), np.concatenate(colors))
+        places = None
+        if self._texture is not None:
+            places = self._texture.places if albedo is None else in_white(self._texture.image, len(self._texture.places))
+        drawn = self._canvas.draw(np.concatenate(positions), np.concatenate(colors), places)
         return _over(drawn, self._background)
 
     def close(self) -> None:
@@ -116,7 +122,9 @@ def shows_inside(topology: Topology) -> bool:
     return bool((uses == 1).any())
 
 
-def _open_canvas(options: RenderOptions, faces: np.ndarray, num_vertices: int, camera: Camera) -> Canvas:
+def _open_canvas(
+    options: RenderOptions, faces: np.ndarray, num_vertices: int, camera: Camera, texture: Texture | None
+) -> Canvas:
     """The renderer that was asked for, or for `auto` the first that works."""
     names = ("egl", "osmesa", "numpy") if options.renderer == "auto" else (options.renderer,)
     for name in names:
@@ -125,7 +133,7 @@ def _open_canvas(options: RenderOptions, faces: np.ndarray, num_vertices: int, c
         reason = opengl.unavailable(name)
         if reason is None:
             try:
-                canvas = opengl.OpenGLCanvas(name, faces, num_vertices, camera, options.wireframe)
+                canvas = opengl.OpenGLCanvas(name, faces, num_vertices, camera, options.wireframe, texture)
             except InputError as error:
                 if options.renderer != "auto":
                     raise
@@ -137,7 +145,7 @@ def _open_canvas(options: RenderOptions, faces: np.ndarray, num_vertices: int, c
             raise InputError(f"renderer={name}: {reason}, or use renderer=numpy")
         log.debug("renderer %s: %s", name, reason)
     log.info("renderer: numpy")
-    return NumpyCanvas(faces, num_vertices, camera, options.wireframe)
+    return NumpyCanvas(faces, num_vertices, camera, options.wireframe, texture)
 
 
 def _over(drawn: np.ndarray, background: np.ndarray) -> np.ndarray:

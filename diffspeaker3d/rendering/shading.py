@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from diffspeaker3d.geometry.surface import close_seams
 from diffspeaker3d.rendering.camera import Camera
 from diffspeaker3d.rendering.shadows import Shadows
 from diffspeaker3d.topology import Topology
@@ -70,13 +71,20 @@ class Clay:
         self.faces = topology.faces
         self.camera = camera
         painted = topology.colors if topology.colors is not None else np.tile(color * 255, (topology.num_vertices, 1))
+        if topology.texture is not None:  # laid over by the canvas
+            painted = np.full((topology.num_vertices, 3), 255)
+        self._seams: tuple[np.ndarray, ...] | None = None
+        if not topology.regions:  # a stranger's mesh, split where its texture was cut: light must not see that
+            joined, place = close_seams(np.asarray(template, np.float64), topology.faces)
+            if len(joined.vertices) < topology.num_vertices:
+                self._seams = np.unique(place, return_index=True)[1], joined.faces, place
         self.albedo = to_linear(np.asarray(painted, np.float32) / np.float32(255))
         self.gloss = np.tile(np.array(MATTE, np.float32), (topology.num_vertices, 1))
         for region, values in GLOSS.items():
             if region in topology.regions:
                 self.gloss[topology.regions[region]] = values
         self.key, self.fill, self.rim = (camera.world(direction) for direction in (KEY, FILL, RIM))
-        normals = smooth_normals(np.asarray(template, np.float32), topology.faces)
+        normals = self._normals(np.asarray(template, np.float32))
         self.shadows = Shadows.bake(topology, np.asarray(template, np.float32), normals, self.key)
 
     def __call__(self, vertices: np.ndarray, albedo: np.ndarray | None = None) -> np.ndarray:
@@ -86,7 +94,7 @@ class Clay:
             vertices (array (V, 3) float32): one frame.
             albedo (array (V, 3) or None): linear colours in place of the head's own.
         """
-        normals = smooth_normals(vertices, self.faces)
+        normals = self._normals(vertices)
         base = self.albedo if albedo is None else np.asarray(albedo, np.float32)
         to_viewer = self.camera.eye - vertices
         to_viewer /= np.linalg.norm(to_viewer, axis=1, keepdims=True)
@@ -97,6 +105,12 @@ class Clay:
         if albedo is None:
             result += self._highlight(normals, to_viewer)[:, None] * KEY_COLOR
         return to_display(result)
+
+    def _normals(self, vertices: np.ndarray) -> np.ndarray:
+        if self._seams is None:
+            return smooth_normals(vertices, self.faces)
+        first, faces, place = self._seams
+        return smooth_normals(vertices[first], faces)[place]
 
     def _diffuse(self, normals: np.ndarray, base: np.ndarray) -> np.ndarray:
         """Linear irradiance (V, 3) of key, fill, rim and sky."""

@@ -17,11 +17,11 @@ from scipy.spatial import cKDTree
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.geometry.mesh_file import Mesh
 from diffspeaker3d.geometry.similarity import fit_similarity
-from diffspeaker3d.geometry.surface import Surface
+from diffspeaker3d.geometry.surface import Surface, close_seams
 from diffspeaker3d.heads.fit.eyes import find_eyeball, find_opening
 from diffspeaker3d.heads.fit.landmarks import Landmark, place_landmarks
 from diffspeaker3d.heads.fit.mouth import Slit, find_slit
-from diffspeaker3d.heads.fit.prepare import close_seams, find_head, turn_outward
+from diffspeaker3d.heads.fit.prepare import find_head, turn_outward
 from diffspeaker3d.heads.fit.register import register
 from diffspeaker3d.heads.fit.transfer import carry, seal, turn_eye
 from diffspeaker3d.topology import Blendshapes, Topology

@@ -1,4 +1,4 @@
-"""A stranger's mesh made ready for the fit: seams closed, triangles turned outward, the head found on a body."""
+"""A stranger's mesh made ready for the fit: triangles turned outward, the head found on a body."""
 
 from __future__ import annotations
 
@@ -11,24 +11,8 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 from diffspeaker3d.geometry.similarity import Similarity, find_similarity, turns_about
 from diffspeaker3d.geometry.surface import Surface
 
-OPPOSITE = -0.3  # cosine between normals of two sheets of skin that lie on each other, such as closed lips
 CLOSED = 0.35  # share of a part's area that its openings may have for its inside to be known
 SHARES = (0.13, 0.17, 0.22, 0.3, 0.45)  # of a body's height that its head may take: grown-ups to figurines
-
-
-def close_seams(vertices: np.ndarray, faces: np.ndarray) -> tuple[Surface, np.ndarray]:
-    """The mesh with vertices joined that texture seams have split, and each vertex's (V,) index in it.
-
-    Vertices of one place whose surfaces face each other stay apart: those are lips, not seams.
-    """
-    _, place = np.unique(vertices.astype(np.float32), axis=0, return_inverse=True)
-    place = place.reshape(-1)
-    first = np.full(place.max() + 1, len(vertices))
-    np.minimum.at(first, place, np.arange(len(vertices)))
-    normals = Surface(vertices, faces).normals
-    turned = (normals * normals[first[place]]).sum(1) < OPPOSITE
-    _, first, place = np.unique(2 * first[place] + turned, return_index=True, return_inverse=True)
-    return Surface(vertices[first], place.reshape(-1)[faces]), place.reshape(-1)
 
 
 def turn_outward(surface: Surface) -> tuple[np.ndarray, int]:
