@@ -77,7 +77,8 @@ def write(animation: Animation, output: str, cfg: DictConfig, head: CustomHead |
     if output.lower().endswith(".mp4"):
         from diffspeaker3d.rendering import RenderOptions
 
-        options = RenderOptions(size=(cfg.size, cfg.size), renderer=cfg.renderer)
+        view = tuple(cfg.view) if isinstance(cfg.view, ListConfig) else cfg.view
+        options = RenderOptions((cfg.size, cfg.size), renderer=cfg.renderer, view=view, zoom=cfg.zoom, focus=cfg.focus)
     if head is None:
         save(animation, output, options=options)
     else:

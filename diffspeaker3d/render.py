@@ -67,6 +67,7 @@ def render_options(cfg: DictConfig) -> RenderOptions:
         color=str(cfg.color),
         view=pair(cfg.view, "view", float) if isinstance(cfg.view, ListConfig) else str(cfg.view),
         zoom=float(cfg.zoom),
+        focus=str(cfg.focus),
         error_scale=None if cfg.error_scale is None else float(cfg.error_scale),
     )
 
