@@ -187,7 +187,7 @@ class OwnAudio(nn.Module):
         return answer
 
     def answer(
-        self, x: Tensor, tokens: Tensor | None, audio: Tensor, frame_mask: Tensor | None = None, start: int = 0
+        self, x: Tensor, tokens: object, audio: Tensor, frame_mask: Tensor | None = None, start: int = 0
     ) -> Tensor:
         """That of frames start … start + n - 1."""
         return audio[:, start : start + x.shape[1]]

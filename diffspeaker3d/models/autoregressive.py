@@ -129,7 +129,7 @@ class AutoregressiveModel(MotionModel):
         feedforward: int = 128,
         heads: int = 4,
         layers: int = 1,
-        conditions: Mapping[str, int] = {"style": 8},  # noqa: B006 (read only)
+        conditions: Mapping[str, int] = {"style": 8},
         period: int = 30,
         dropout: float = 0.1,
     ) -> None:

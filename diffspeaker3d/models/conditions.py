@@ -40,7 +40,9 @@ class VectorCondition(nn.Linear):
         """
         if value is None:
             if self.null is None:
-                raise InputError("conditions: this model was trained without leaving it out; give the condition a value")
+                raise InputError(
+                    "conditions: this model was trained without leaving it out; give the condition a value"
+                )
             vector = self.null[None]
         else:
             vector = super().forward(value.to(self.weight.dtype))
@@ -66,7 +68,8 @@ class TimestepCondition(nn.Sequential):
 
     def forward(self, timestep: Tensor) -> Tensor:
         """(B, L, C) of timesteps (B,) int64."""
-        vector: Tensor = super().forward(timestep_sinusoid(timestep, self.sinusoid).to(self[0].weight.dtype))
+        dtype = next(self.parameters()).dtype
+        vector: Tensor = super().forward(timestep_sinusoid(timestep, self.sinusoid).to(dtype))
         return vector.unflatten(-1, (self.num_layers, -1))
 
 

@@ -113,9 +113,9 @@ class Denoiser(MotionModel):
         feedforward: int = 1024,
         heads: int = 4,
         layers: int = 1,
-        conditions: Mapping[str, int] = {"style": 8},  # noqa: B006 (read only)
+        conditions: Mapping[str, int] = {"style": 8},
         tokens: Sequence[str] = ("style", TIMESTEP),
-        condition_drop: Mapping[str, float] = {},  # noqa: B006
+        condition_drop: Mapping[str, float] = {},
         period: int = 30,
         reach: float | None = 4.0,
         dropout: float = 0.1,
@@ -246,8 +246,6 @@ class Denoiser(MotionModel):
         x_t, timestep = diffusion.noisy(x_start)
         return diffusion.x_start(self(x_t, timestep, features, conditions, frame_mask), x_t, timestep)
 
-    def generate(
-        self, features: Tensor, conditions: Conditions, frame_mask: Tensor | None, sampler: Sampler
-    ) -> Tensor:
+    def generate(self, features: Tensor, conditions: Conditions, frame_mask: Tensor | None, sampler: Sampler) -> Tensor:
         """What the sampler makes of this denoiser."""
         return sampler(self, features, conditions, frame_mask)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.models.encoders.base import AudioEncoder
 from diffspeaker3d.models.motion import ControlMotion, VertexMotion
-from diffspeaker3d.models.motion_model import MotionModel, Sampler
+from diffspeaker3d.models.motion_model import Conditions, MotionModel, Sampler
 
 
 class DiffSpeaker(nn.Module):
@@ -55,9 +55,7 @@ class DiffSpeaker(nn.Module):
         self.topology, self.topology_hash = topology, topology_hash
         self.viseme_head = nn.Linear(audio_encoder.width, num_visemes) if num_visemes else None
 
-    def generate(
-        self, features: Tensor, conditions: Mapping[str, Tensor], frame_mask: Tensor | None, sampler: Sampler
-    ) -> Tensor:
+    def generate(self, features: Tensor, conditions: Conditions, frame_mask: Tensor | None, sampler: Sampler) -> Tensor:
         """Motion states (B, T, D) from audio features (B, T, D_a); see `MotionModel.generate`."""
         return self.denoiser.generate(features, conditions, frame_mask, sampler)
 

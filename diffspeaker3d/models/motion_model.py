@@ -64,9 +64,7 @@ class MotionModel(nn.Module):
         """
         raise NotImplementedError
 
-    def generate(
-        self, features: Tensor, conditions: Conditions, frame_mask: Tensor | None, sampler: Sampler
-    ) -> Tensor:
+    def generate(self, features: Tensor, conditions: Conditions, frame_mask: Tensor | None, sampler: Sampler) -> Tensor:
         """Motion states (B, T, D), without gradients; arguments as in `learn`, and the sampler for a model that needs one."""
         raise NotImplementedError
 

@@ -29,9 +29,8 @@ def upgrade_config(config: Mapping[str, Any]) -> dict[str, Any]:
     upgraded = copy.deepcopy(dict(config))
     if upgraded.get("format_version") == 1:
         model = upgraded.get("model")
-        node = model.get("denoiser") if isinstance(model, dict) else None
-        if isinstance(node, dict):
-            model["denoiser"] = _denoiser_of_version_1(node)
+        if isinstance(model, dict) and isinstance(model.get("denoiser"), dict):
+            model["denoiser"] = _denoiser_of_version_1(model["denoiser"])
         upgraded["format_version"] = 2
     return upgraded
 

@@ -106,7 +106,9 @@ class Prepared:
         pieces = [slice(start, min(start + PIECE, self.num_frames)) for start in range(0, self.num_frames, PIECE)]
         normed = [layer.norm1(x[:, piece]) for piece in pieces]
         memories = [attention.memory(part) for part in normed]
-        memory = KeyValue(*(torch.cat(parts, 2) if len(parts) > 1 else parts[0] for parts in zip(*memories, strict=True)))
+        memory = KeyValue(
+            *(torch.cat(parts, 2) if len(parts) > 1 else parts[0] for parts in zip(*memories, strict=True))
+        )
         result = []
         for piece, part in zip(pieces, normed, strict=True):
             query = attention.split(attention.query(part))
@@ -116,20 +118,12 @@ class Prepared:
                     memory.frames(seen.start, seen.stop).behind(own),
                     self._bias(block, seen, query.dtype),
                 )
-                for block, seen in self._blocks(piece)
+                for block, seen in blocks(self.denoiser, self.num_frames, piece)
             ]
             y = x[:, piece] + attention.merge(torch.cat(attended, 2))
             y = y + layer.cross_attention.answer(layer.norm2(y), cross, prepared.audio, self.frame_mask, piece.start)
             result.append(y + layer.feedforward(layer.norm3(y)))
         return torch.cat(result, 1) if len(result) > 1 else result[0]
-
-    def _blocks(self, piece: slice) -> Iterator[tuple[slice, slice]]:
-        """Blocks of the frames of a piece, and the frames that each may see."""
-        reach = self.num_frames if self.denoiser.reach is None else self.denoiser.reach
-        size = BLOCK if self.num_frames > PIECE else PIECE
-        for start in range(piece.start, piece.stop, size):
-            stop = min(start + size, piece.stop)
-            yield slice(start, stop), slice(max(start - reach, 0), min(stop + reach, self.num_frames))
 
     def _bias(self, block: slice, seen: slice, dtype: torch.dtype) -> Tensor:
         """Bias (B or 1, H or 1, n, tokens + m) of a block; it depends on distances only, so all inner blocks share one."""
@@ -143,6 +137,22 @@ class Prepared:
             return bias
         padding = F.pad(~self.frame_mask[:, seen], (len(self.denoiser.tokens), 0))
         return bias.masked_fill(padding[:, None, None], float("-inf"))
+
+
+def blocks(denoiser: Denoiser, num_frames: int, piece: slice) -> Iterator[tuple[slice, slice]]:
+    """Blocks of the frames of a piece, and the frames that each may see."""
+    reach = num_frames if denoiser.reach is None else denoiser.reach
+    size = BLOCK if num_frames > PIECE else PIECE
+    for start in range(piece.start, piece.stop, size):
+        stop = min(start + size, piece.stop)
+        yield slice(start, stop), slice(max(start - reach, 0), min(stop + reach, num_frames))
+
+
+def attended_pairs(denoiser: Denoiser, num_frames: int) -> int:
+    """Pairs of a frame and a key for which one layer computes a score; for counting operations."""
+    keys = len(denoiser.tokens)
+    found = blocks(denoiser, num_frames, slice(0, num_frames))
+    return sum((block.stop - block.start) * (seen.stop - seen.start + keys) for block, seen in found)
 
 
 def _memories(attention: Any, tokens: Sequence[Tensor | None], index: int) -> KeyValue | None:

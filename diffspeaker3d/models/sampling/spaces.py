@@ -32,6 +32,8 @@ PANEL = 256  # columns of a triangle computed at once
 class Space(Protocol):
     """A denoise callable (x_t, timestep) -> model output, and the ways in and out of its space."""
 
+    prepared: Prepared
+
     def start(self, normal: Tensor, std: Tensor | None = None) -> Tensor:
         """x_T, or the fresh noise of a step, from N(0, 1) numbers; the same in every space.
 
