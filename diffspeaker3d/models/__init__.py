@@ -14,6 +14,7 @@ from diffspeaker3d.models.checkpoint import build, checkpoint_hash, load_checkpo
 from diffspeaker3d.models.denoiser import Condition, Denoiser
 from diffspeaker3d.models.diffspeaker import DiffSpeaker, Prediction
 from diffspeaker3d.models.latent import Space
+from diffspeaker3d.models.encoders.whisper import WhisperEncoder
 from diffspeaker3d.models.mel import MelEncoder
 from diffspeaker3d.models.motion import ControlMotion, MotionSpace, VertexMotion
 from diffspeaker3d.models.official import convert_official
@@ -22,6 +23,6 @@ from diffspeaker3d.models.transformers_encoder import TransformersEncoder
 
 __all__ = [
     "AudioEncoder", "AutoregressiveDecoder", "Condition", "ControlMotion", "Denoiser", "DiffSpeaker", "Generator", "MelEncoder", "MotionSpace", "Prediction",
-    "Space", "TransformersEncoder", "VertexMotion", "build", "checkpoint_hash", "convert_official", "in_precision", "load_checkpoint", "read_config",
+    "Space", "TransformersEncoder", "VertexMotion", "WhisperEncoder", "build", "checkpoint_hash", "convert_official", "in_precision", "load_checkpoint", "read_config",
     "save_checkpoint",
 ]  # fmt: skip

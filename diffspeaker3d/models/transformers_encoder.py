@@ -66,11 +66,11 @@ class TransformersEncoder(AudioEncoder):
         self.width = int(self.model.config.hidden_size)
         self._freeze(trainable)
 
-    def forward(self, waveform: Tensor, num_samples: Tensor, num_frames: Tensor) -> Tensor:
-        """See `AudioEncoder.forward`."""
+    def hear(self, waveform: Tensor, num_samples: Tensor, num_frames: Tensor) -> Tensor:
+        """See `AudioEncoder.hear`."""
         lengths = num_samples.tolist()
         clips: dict[int, Tensor] = {}
-        with nullcontext() if self.trains else torch.no_grad():
+        with nullcontext() if not self.frozen else torch.no_grad():
             for length in sorted(set(lengths)):
                 items = [i for i, n in enumerate(lengths) if n == length]
                 for item, hidden in zip(items, self._hidden(waveform[items, :length]), strict=True):
@@ -82,6 +82,10 @@ class TransformersEncoder(AudioEncoder):
         start = 0.0 if self.family == "whisper" else (SHORTEST - 1) / 2 / STRIDE  # centre of feature 0, in features
         return to_motion_frames(features, counts, SAMPLE_RATE / STRIDE, start, num_frames, self.fps)
 
+    def ears(self) -> tuple[str, nn.Module]:
+        """See `AudioEncoder.ears`."""
+        return f"{self.family} {self.alignment} {self.fps}", self.model
+
     def architecture(self) -> dict[str, Any]:
         """The library's configuration, so that a checkpoint needs no hub."""
         return {"hidden_architecture": {**self.model.config.to_diff_dict(), "model_type": self.family}}
@@ -89,7 +93,7 @@ class TransformersEncoder(AudioEncoder):
     def train(self, mode: bool = True) -> TransformersEncoder:
         """A frozen encoder stays in eval mode: no dropout, no masking."""
         super().train(mode)
-        if not self.trains:
+        if self.frozen:
             self.model.eval()
         return self
 
@@ -141,7 +145,7 @@ class TransformersEncoder(AudioEncoder):
                 )
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(any(fnmatch(name, pattern) for pattern in patterns))
-        self.trains = bool(patterns)
+        self.frozen = not patterns
         self.train(self.training)
 
 

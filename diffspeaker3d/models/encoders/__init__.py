@@ -1,0 +1,1 @@
+"""Speech encoders: waveform to one row of features per motion frame."""
