@@ -13,7 +13,7 @@ import numpy as np
 from scipy import fft
 
 from diffspeaker3d.audio import SAMPLE_RATE
-from diffspeaker3d.data.synthetic.background import background
+from diffspeaker3d.data.sources.synthetic.background import background
 
 EQ_KNOTS = 7
 ROLL_OFF_ORDERS = (4, 9)  # of the band limits, the last exclusive: 24 to 48 dB per octave

@@ -63,7 +63,11 @@ class ResumableLoader(DataLoader):
     """
 
     def __init__(
-        self, dataset: ClipDataset | JoinedClips, sampler: ResumableBatchSampler, num_workers: int = 0, pin_memory: bool = False
+        self,
+        dataset: ClipDataset | JoinedClips,
+        sampler: ResumableBatchSampler,
+        num_workers: int = 0,
+        pin_memory: bool = False,
     ) -> None:
         super().__init__(
             dataset,

@@ -1,1 +1,1 @@
-"""Speech encoders: waveform to one row of features per motion frame."""
+"""Audio encoders: waveform (B, N) to audio features (B, T, D_a), one row per motion frame."""

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from diffspeaker3d.audio import SAMPLE_RATE
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models.audio_encoder import AudioEncoder, length_mask, to_motion_frames
+from diffspeaker3d.models.encoders.base import AudioEncoder, length_mask, to_motion_frames
 
 HOP, FFT = 160, 400  # samples: 10 ms, 25 ms
 STRIDE = 2 * HOP  # samples per feature: 50 Hz

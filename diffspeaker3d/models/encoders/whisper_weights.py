@@ -116,7 +116,7 @@ def read_ctranslate2(content: bytes) -> dict[str, np.ndarray]:
 
 def from_transformers(name_or_path: str) -> dict[str, Tensor]:
     """`WhisperLayers`' weights from a folder or hub id (extra `encoders`)."""
-    from diffspeaker3d.models.transformers_encoder import TransformersEncoder
+    from diffspeaker3d.models.encoders.transformers import TransformersEncoder
 
     encoder = TransformersEncoder(name_or_path, fps=30.0)
     if encoder.family != "whisper":
