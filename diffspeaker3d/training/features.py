@@ -65,7 +65,7 @@ class FeatureFolder:
             InputError: a clip cannot be read, or the disk is full.
         """
         clips = self.corpus.split(*splits)
-        missing = [(view, clip) for view in range(self.views) for clip in clips if not self.path(clip, view).is_file()]
+        missing = [(view, clip) for clip in clips for view in range(self.views) if not self.path(clip, view).is_file()]
         if not missing:
             return
         log.info("audio features of %d clips go to %s", len(missing), self.folder)

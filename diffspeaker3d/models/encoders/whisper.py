@@ -43,7 +43,7 @@ class WhisperEncoder(AudioEncoder):
         width: D_a of the trained network.
         dilations: one residual block each, at the motion's frame rate.
         dropout: probability, of channels that are heard and of what blocks find.
-        hidden, heads, layers, num_mels: sizes of the Whisper model; those of `tiny.en`.
+        hidden, heads, layers, feedforward, num_mels: sizes of the Whisper model; those of `tiny.en`.
 
     Attributes:
         reach: seconds of sound before and after a frame that its feature depends on, at most.
@@ -66,6 +66,7 @@ class WhisperEncoder(AudioEncoder):
         hidden: int = 384,
         heads: int = 6,
         layers: int = 4,
+        feedforward: int = 1536,
         num_mels: int = 80,
     ) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class WhisperEncoder(AudioEncoder):
         self.fps, self.width, self.taps = float(fps), width, tuple(taps)
         self.heard_width = hidden * len(self.taps)
         self.reach = WINDOW * STRIDE / SAMPLE_RATE + (1 + sum(dilations)) / self.fps
-        self.whisper = WhisperLayers(hidden, heads, layers, num_mels)
+        self.whisper = WhisperLayers(hidden, heads, layers, feedforward, num_mels)
         if weights is not None:
             self.whisper.load(weights)
         self.whisper.requires_grad_(False).eval()
@@ -137,14 +138,14 @@ class WhisperLayers(nn.Module):
     mel_filters: Tensor
     positions: Tensor
 
-    def __init__(self, hidden: int, heads: int, layers: int, num_mels: int) -> None:
+    def __init__(self, hidden: int, heads: int, layers: int, feedforward: int, num_mels: int) -> None:
         super().__init__()
         self.register_buffer("window", torch.hann_window(FFT), persistent=False)
         self.register_buffer("mel_filters", slaney_filters(num_mels), persistent=False)
         self.conv1 = nn.Conv1d(num_mels, hidden, 3, padding=1)
         self.conv2 = nn.Conv1d(hidden, hidden, 3, stride=2, padding=1)
         self.register_buffer("positions", sinusoids(WINDOW, hidden), persistent=False)
-        self.layers = nn.ModuleList(WhisperLayer(hidden, heads) for _ in range(layers))
+        self.layers = nn.ModuleList(WhisperLayer(hidden, heads, feedforward) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
 
     def forward(self, waveform: Tensor, taps: Sequence[int]) -> Tensor:
@@ -183,14 +184,14 @@ class WhisperLayers(nn.Module):
 class WhisperLayer(nn.Module):
     """Pre-norm self-attention over all of the window, and feed-forward."""
 
-    def __init__(self, hidden: int, heads: int) -> None:
+    def __init__(self, hidden: int, heads: int, feedforward: int) -> None:
         super().__init__()
         self.heads = heads
         self.attention_norm, self.feedforward_norm = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
         self.query, self.value = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
         self.key = nn.Linear(hidden, hidden, bias=False)
         self.output = nn.Linear(hidden, hidden)
-        self.feedforward = nn.Sequential(nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, hidden))
+        self.feedforward = nn.Sequential(nn.Linear(hidden, feedforward), nn.GELU(), nn.Linear(feedforward, hidden))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, hidden) to (n, hidden)."""
