@@ -28,7 +28,7 @@ Augment = Callable[[np.ndarray, np.random.Generator, Sequence[np.ndarray]], tupl
 """(waveform (N,), rng, voices of others) -> (waveform (N',), time_scale): time_scale is new duration over old, e.g. 1.1 is slower speech."""
 
 Label = Callable[[Sequence[Phone], int, float], np.ndarray]
-"""(phones, num_frames, fps) -> labels (T,) int64, e.g. data.synthetic.phones.viseme_frames."""
+"""(phones, num_frames, fps) -> labels (T,) int64, e.g. speech.phones.viseme_frames."""
 
 
 class FeatureViews(Protocol):
