@@ -13,6 +13,7 @@ from diffspeaker3d.animation import Animation
 from diffspeaker3d.audio import AUDIO_SUFFIXES
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.formats import check_writable, output_suffix
+from diffspeaker3d.heads.fit.landmarks import Landmark
 from diffspeaker3d.heads.open import CustomHead, is_head_file, open_head
 from diffspeaker3d.topology import Topology
 
@@ -63,7 +64,10 @@ def run_jobs(
 
 
 def open_template(
-    template: str | None, landmarks: Mapping[str, int] | None, mannequin: Topology, names: str | None = None
+    template: str | None,
+    landmarks: Mapping[str, Landmark] | str | None,
+    mannequin: Topology,
+    names: str | None = None,
 ) -> CustomHead | None:
     """The head to animate when `template` names a file; None when it names an identity. Errors as `open_head`."""
     if is_head_file(template):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.controls.blendshapes import performance
 from diffspeaker3d.errors import InputError
@@ -53,12 +55,15 @@ class Character:
 
         Args:
             animation: with weights of controls, or on a topology with shapes to solve for.
-            topology: the character's own, see `character_mesh.character_topology`.
+            topology: the character's own, see `character_mesh.character_topology`; shapes of it that are not driven stay still.
 
         Raises:
             InputError: the animation has nothing to drive shapes with.
         """
-        weights = self.binding.weights(*performance(animation))
+        assert topology.blendshapes is not None
+        driven = dict(zip(self.names, self.binding.weights(*performance(animation)).T, strict=True))
+        still = np.zeros(len(animation), np.float32)
+        weights = np.stack([driven.get(name, still) for name in topology.blendshapes.names], 1)
         return Animation.from_weights(
             weights,
             animation.fps,
@@ -82,8 +87,12 @@ def load_character(path: str | Path, names: Mapping[str, Recipe] | None = None) 
         InputError: its shapes are not known well enough to open the mouth; not glTF, broken accessors, vertices that are not finite,
             or one name twice in a mesh.
     """
-    gltf = open_gltf(path)
-    document = gltf.document
+    return understand(open_gltf(path), names)
+
+
+def understand(gltf: Gltf, names: Mapping[str, Recipe] | None = None) -> Character:
+    """What drives an opened file's morph targets; arguments and errors as `load_character`."""
+    document, path = gltf.document, gltf.path
     shown = dict.fromkeys(document.nodes[node].mesh for node in visible_nodes(document))
     labels = {mesh: target_names(document.meshes[mesh], mesh) for mesh in sorted(m for m in shown if m is not None)}
     labels = {mesh: targets for mesh, targets in labels.items() if targets}

@@ -90,7 +90,7 @@ def test_shared_inputs_are_driven(name: str, shared: Path, shaped: Animation, tm
     assert before.get("extensions") == after.get("extensions")
     assert len(after["animations"][-1]["channels"]) == meshes
     moving = {label for label, curve in columns(out).items() if np.ptp(curve) > 0.01}
-    assert len(moving) >= 0.9 * count
+    assert len(moving) >= (0.5 if found.binding.by_visemes else 0.9) * count  # random weights strike few classes
 
 
 def test_ready_player_me_opens_as_far_as_the_lips(shaped: Animation, tmp_path: Path) -> None:
