@@ -93,19 +93,18 @@ def mouth_rings() -> dict[str, np.ndarray]:
     lip_z = rings["lip_contact"][:, 2]
     rings["bag_front"] = rings["lip_contact"] * [(HALF_WIDTH - 0.10) / (HALF_WIDTH - 0.06), 1, 1]
     rings["bag_front"] += np.stack([0 * PHI, 0.05 * np.abs(np.sin(PHI)), np.full(len(PHI), -0.20)], 1)
-    apart = np.sign(np.sin(PHI)) * np.abs(np.sin(PHI)) ** 0.3  # at once beside the corner: no two points coincide
-    rings["lip_contact"][:, 1] += LIP_GAP / 2 * apart
-    rings["bag_front"][:, 1] -= LIP_PRESS / 2 * apart
+    sine = np.sin(PHI)
+    rings["lip_contact"][:, 1] += LIP_GAP / 2 * np.sign(sine) * np.abs(sine) ** 0.3  # at once: no two points coincide
+    rings["bag_front"][:, 1] -= LIP_PRESS / 2 * sine
     for name, width, up, down, depth in (
         ("bag_teeth", HALF_WIDTH + 0.05, 1.00, 1.10, 0.68),
         ("bag_middle", 2.50, 1.40, 1.75, 2.2),
         ("bag_back", 2.05, 1.1, 1.5, 4.2),
     ):
-        cosine, sine = np.maximum(np.cos(PHI), 0.0), np.sin(PHI)
-        x = width * cosine
+        x = width * np.maximum(np.cos(PHI), 0.0)
         x[np.abs(x) < 1e-9] = 0
-        y = MOUTH_Y + np.where(sine > 0, up, down) * np.sign(sine) * np.abs(sine) ** 0.5
         follow = 1.0 if depth < 1 else 0.0  # the bag starts along the curve of the lips and ends in a plane
+        y = MOUTH_Y + np.where(sine > 0, up, down) * np.sign(sine) * np.abs(sine) ** 0.5 + follow * lip_line(x)
         z = lip_z[0] + (lip_z - lip_z[0]) * follow - depth
         rings[name] = np.stack([x, y, z], 1)
     return rings
