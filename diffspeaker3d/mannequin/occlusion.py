@@ -8,18 +8,6 @@ from scipy.sparse import coo_matrix, diags
 from diffspeaker3d.mannequin.form import head_distance
 
 
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals (V, 3) with the weights of Max (1999), which do not see how quads are cut into triangles."""
-    corners = vertices[faces]
-    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    length = ((corners - np.roll(corners, -1, 1)) ** 2).sum(2)  # squared, of the edge that leaves each corner
-    weights = 1 / np.maximum(length * np.roll(length, 1, 1), 1e-12)
-    normals = np.stack(
-        [sum(np.bincount(faces[:, k], flat[:, j] * weights[:, k], len(vertices)) for k in range(3)) for j in range(3)], 1
-    )
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-
-
 def occlusion(vertices: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """Share (V,) in 0..1 of nearby free space that the form takes away in front of each point.
 

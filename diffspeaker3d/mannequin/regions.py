@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from diffspeaker3d.geometry.normals import VertexNormals
 from diffspeaker3d.mannequin.form import EYE, MOUTH_Y
 from diffspeaker3d.mannequin.head import Head
-from diffspeaker3d.mannequin.occlusion import cavity, occlusion, vertex_normals
+from diffspeaker3d.mannequin.occlusion import cavity, occlusion
 from diffspeaker3d.mannequin.rings import OUTER, PHI
 
 CLAY = np.array([222, 200, 180.0])
@@ -121,7 +122,7 @@ def colors(head: Head) -> np.ndarray:
 
 def _shade(head: Head) -> np.ndarray:
     """Factor (V,) on the albedo: less in folds, a touch more on edges."""
-    normals = vertex_normals(head.vertices, head.faces)
+    normals = VertexNormals(head.faces, len(head.vertices))(head.vertices[None])[0]
     hidden = np.zeros(len(head.vertices))
     skin = len(head.skin.vertices)
     hidden[:skin] = np.clip(occlusion(head.skin.vertices, normals[:skin]) - 0.12, 0, 1)

@@ -57,7 +57,9 @@ def _rounding(s: Sculptor) -> dict[str, np.ndarray]:
 
     cheeks = s.swelling((4.5, -5.9, 4.6), 2.3, (0.72, 0.0, 0.36))
     still = s.beyond(7.6) | (s.points[:, 1] > -2.0)
-    teeth = {int(i): np.zeros(3) for name in ("bag_teeth", "bag_middle") for i in s.rings[name]}  # the bag stays on them
+    teeth = {
+        int(i): np.zeros(3) for name in ("bag_teeth", "bag_middle") for i in s.rings[name]
+    }  # the bag stays on them
     return {
         "mouthPucker": s.lips(_ovals(s, _PUCKER), dict.fromkeys(_PUCKER, 1.0), patches=teeth),
         "mouthFunnel": s.lips(_ovals(s, _FUNNEL), dict.fromkeys(_FUNNEL, 1.0), patches=teeth),
