@@ -31,7 +31,7 @@ def _recall(pair: ClipPair) -> Share | None:
 
 def _closed_vowels(pair: ClipPair) -> Share | None:
     bilabial = _bilabial(pair)
-    if bilabial is None:
+    if bilabial is None or pair.visemes is None:
         return None
     vowel = np.isin(pair.visemes, [VISEMES.index(name) for name in VOWELS])
     open_vowel = vowel & ~_within(bilabial, NEAR_FRAMES) & (pair.recorded_opening > pair.closure_threshold)
