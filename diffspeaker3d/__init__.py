@@ -4,7 +4,7 @@
                - models.AudioEncoder -------> audio_features (T, D_a), one row per motion frame
        noise   - diffusion.ddim_sample -----> motion (T, D): displacements of vertices, or blendshape controls
                - + template ----------------> Animation(vertices, fps, topology, waveform, weights)
-               - export.save ---------------> .npz .mp4 .glb .usdc .csv .json .pc2 .mdd .html ...
+               - formats.save ---------------> .npz .mp4 .glb .usdc .csv .json .pc2 .mdd .html ...
 
     from diffspeaker3d import SpeechAnimator, save
     animator = SpeechAnimator.from_pretrained()
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diffspeaker3d.animation import Animation as Animation
-    from diffspeaker3d.export import load_animation as load_animation
-    from diffspeaker3d.export import save as save
-    from diffspeaker3d.pipeline import SpeechAnimator as SpeechAnimator
+    from diffspeaker3d.formats import load_animation as load_animation
+    from diffspeaker3d.formats import save as save
+    from diffspeaker3d.generation.pipeline import SpeechAnimator as SpeechAnimator
     from diffspeaker3d.topology import Topology as Topology
     from diffspeaker3d.topology import load_topology as load_topology
 
@@ -29,8 +29,8 @@ __version__ = "0.1.0"
 __all__ = ["Animation", "SpeechAnimator", "Topology", "load_animation", "load_topology", "save"]
 
 _HOMES = {
-    "Animation": "animation", "SpeechAnimator": "pipeline", "Topology": "topology", "load_topology": "topology",
-    "load_animation": "export", "save": "export",
+    "Animation": "animation", "SpeechAnimator": "generation.pipeline", "Topology": "topology", "load_topology": "topology",
+    "load_animation": "formats", "save": "formats",
 }  # fmt: skip
 
 

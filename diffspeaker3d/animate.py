@@ -17,9 +17,9 @@ from diffspeaker3d.errors import InputError
 
 if TYPE_CHECKING:
     from diffspeaker3d.animation import Animation
-    from diffspeaker3d.export.heads import GuestHead
-    from diffspeaker3d.pipeline import SpeechAnimator
-    from diffspeaker3d.quality import Entry
+    from diffspeaker3d.generation.pipeline import SpeechAnimator
+    from diffspeaker3d.heads.open import CustomHead
+    from diffspeaker3d.reports.quality import Entry
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def main(cfg: DictConfig) -> None:
     jobs = with_texts(plan_jobs(cfg.audio, cfg.out, cfg.formats), cfg.text)
     inspected: list[Entry] | None = [] if wants_report(cfg.qc, len(jobs)) else None
 
-    from diffspeaker3d.pipeline import SpeechAnimator, set_threads
+    from diffspeaker3d.generation.pipeline import SpeechAnimator, set_threads
 
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device, precision=cfg.precision)
@@ -68,7 +68,7 @@ def run_job(
     animator: SpeechAnimator,
     options: dict[str, Any],
     cfg: DictConfig,
-    guest: GuestHead | None,
+    guest: CustomHead | None,
     inspected: list[Entry] | None,
     one_of_many: bool,
 ) -> str | None:
@@ -101,15 +101,16 @@ def wants_report(qc: Any, num_jobs: int) -> bool:
 
 def inspect_job(job: Job, result: Animation | str) -> Entry:
     """The quality of one line, or the reason why there is none."""
-    from diffspeaker3d.quality import Entry, LineReport, inspect
+    from diffspeaker3d.metrics.line import LineReport, inspect
+    from diffspeaker3d.reports.quality import Entry
 
     if isinstance(result, str):
         return Entry(LineReport(job.audio.name, 0.0), error=result)
     closures = None
     if job.text is not None:
         from diffspeaker3d.audio import load_audio
-        from diffspeaker3d.data.guidance import guiding_phones
-        from diffspeaker3d.data.synthetic.phones import segments
+        from diffspeaker3d.speech.phones import segments
+        from diffspeaker3d.speech.transcript import guiding_phones
 
         phones = guiding_phones(load_audio(job.audio), job.text)
         closures = [(s.start, s.end) for s in segments(phones) if s.viseme == "PP"]
@@ -118,7 +119,7 @@ def inspect_job(job: Job, result: Animation | str) -> Entry:
 
 def report(inspected: list[Entry], jobs: list[Job], strict: bool) -> list[str]:
     """Write report.html and report.json beside the outputs, say what needs a look, and return it when that counts."""
-    from diffspeaker3d.quality import write_report
+    from diffspeaker3d.reports.quality import write_report
 
     failed = [f"{entry.line.name}: {', '.join(entry.line.failures)}" for entry in inspected if entry.line.failures]
     files = [Path(output) for job in jobs for output in job.outputs if "://" not in output]
@@ -132,9 +133,9 @@ def report(inspected: list[Entry], jobs: list[Job], strict: bool) -> list[str]:
     return failed if strict else []
 
 
-def guest_head(template: str | None, landmarks: DictConfig | None, animator: SpeechAnimator) -> GuestHead | None:
+def guest_head(template: str | None, landmarks: DictConfig | None, animator: SpeechAnimator) -> CustomHead | None:
     """The head to animate when `template` names a file; None when it names an identity."""
-    from diffspeaker3d.export.heads import is_head_file, open_head
+    from diffspeaker3d.heads.open import is_head_file, open_head
 
     if not is_head_file(template):
         return None
@@ -145,9 +146,10 @@ def guest_head(template: str | None, landmarks: DictConfig | None, animator: Spe
     )
 
 
-def write(animation: Animation, output: str, cfg: DictConfig, guest: GuestHead | None = None) -> None:
+def write(animation: Animation, output: str, cfg: DictConfig, guest: CustomHead | None = None) -> None:
     """One output; pictures take the rendering options, a user's head takes over from the mannequin."""
-    from diffspeaker3d.export import save
+    from diffspeaker3d.formats import save
+    from diffspeaker3d.formats.character import save_on_head
 
     options = None
     if output.endswith(".mp4"):
@@ -157,7 +159,7 @@ def write(animation: Animation, output: str, cfg: DictConfig, guest: GuestHead |
     if guest is None:
         save(animation, output, options=options)
     else:
-        guest.save(animation, output, options)
+        save_on_head(animation, guest, output, options)
 
 
 def plan_jobs(audio: Any, out: Any, formats: Any) -> list[Job]:
@@ -171,7 +173,7 @@ def plan_jobs(audio: Any, out: Any, formats: Any) -> list[Job]:
     Raises:
         InputError: nothing to read, unknown suffixes, or outputs that would fall on each other.
     """
-    from diffspeaker3d.export import check_writable, output_suffix
+    from diffspeaker3d.formats import check_writable, output_suffix
 
     files = find_audio(audio)
     outputs = _as_list(out)

@@ -16,7 +16,7 @@ from diffspeaker3d.config import door
 from diffspeaker3d.errors import InputError
 
 if TYPE_CHECKING:
-    from diffspeaker3d.pipeline import SpeechAnimator
+    from diffspeaker3d.generation.pipeline import SpeechAnimator
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
     if not 0 < cfg.port < 65536:
         raise InputError(f"port={cfg.port}: must be 1 to 65535")
 
-    from diffspeaker3d.pipeline import SpeechAnimator, set_threads
+    from diffspeaker3d.generation.pipeline import SpeechAnimator, set_threads
 
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device)

@@ -56,7 +56,7 @@ def measure(cfg: DictConfig) -> dict[str, Any]:
     """Everything asked for: JSON types only, seconds and bytes."""
     import torch
 
-    from diffspeaker3d.pipeline import set_threads
+    from diffspeaker3d.generation.pipeline import set_threads
 
     set_threads(cfg.threads)
     torch.manual_seed(0)

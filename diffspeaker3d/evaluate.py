@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
         try_drawing,
         write_report,
     )
-    from diffspeaker3d.pipeline import SpeechAnimator, set_threads
+    from diffspeaker3d.generation.pipeline import SpeechAnimator, set_threads
     from diffspeaker3d.rendering import RenderOptions
 
     options = EvaluationOptions(

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffspeaker3d.arkit import CONTROL_NAMES
+from diffspeaker3d.controls.arkit import CONTROL_NAMES
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.topology import Topology
 

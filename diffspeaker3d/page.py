@@ -12,9 +12,9 @@ import numpy as np
 
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.export import FORMATS, save
-from diffspeaker3d.export.html import HtmlOptions, page
-from diffspeaker3d.pipeline import MAX_STRENGTH, SpeechAnimator
+from diffspeaker3d.formats import FORMATS, save
+from diffspeaker3d.formats.html import HtmlOptions, page
+from diffspeaker3d.generation.pipeline import MAX_STRENGTH, SpeechAnimator
 
 if TYPE_CHECKING:
     import gradio

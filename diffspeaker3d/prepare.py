@@ -32,12 +32,12 @@ def main(cfg: DictConfig) -> None:
 
 def _prepare(cfg: DictConfig) -> None:
     """A raw corpus in `cfg.raw` into the checked layout in `cfg.root`."""
-    from diffspeaker3d.data.biwi import open_biwi
     from diffspeaker3d.data.build import BuildOptions, build_corpus
-    from diffspeaker3d.data.folder import open_folder
     from diffspeaker3d.data.plan import Plan, load_plan
-    from diffspeaker3d.data.source import Extras, Source
-    from diffspeaker3d.data.vocaset import open_vocaset
+    from diffspeaker3d.data.sources.base import Extras, Source
+    from diffspeaker3d.data.sources.biwi import open_biwi
+    from diffspeaker3d.data.sources.folder import open_folder
+    from diffspeaker3d.data.sources.vocaset import open_vocaset
 
     dataset = cfg.dataset.name
     if cfg.raw is None:
@@ -72,7 +72,7 @@ def _prepare(cfg: DictConfig) -> None:
 
 def _synthesise(cfg: DictConfig) -> None:
     """The synthetic corpus, made by its own recipe."""
-    from diffspeaker3d.data.synthetic import build_corpus
+    from diffspeaker3d.data.sources.synthetic.build import build_corpus
 
     dataset = cfg.dataset
     engines: Any = dataset.engines if isinstance(dataset.engines, str) else list(dataset.engines)
@@ -103,7 +103,7 @@ def _align(cfg: DictConfig) -> None:
 
 def _convert(cfg: DictConfig) -> None:
     """Official weights into a checkpoint folder."""
-    from diffspeaker3d.models.official import convert_official
+    from diffspeaker3d.models.convert import convert_official
 
     if cfg.out is None:
         raise InputError("out: is needed; give out=DIR, where the converted checkpoint shall be")

@@ -31,7 +31,7 @@ def main(cfg: DictConfig) -> None:
         raise InputError(f"out={out}: would overwrite an input; choose another name")
     options = render_options(cfg)
 
-    from diffspeaker3d.export import load_animation
+    from diffspeaker3d.formats import load_animation
 
     animation = with_sound(load_animation(str(cfg.motion)), cfg.audio)
     compare = load_animation(str(cfg.compare)) if cfg.compare else None
@@ -85,7 +85,7 @@ def write_video(
     animation: Animation, compare: Animation | None, out: Path, options: RenderOptions, labels: list[str]
 ) -> int:
     """Render, reopen, and return the number of frames; beside a shorter take, the video ends with it."""
-    from diffspeaker3d.export import mp4
+    from diffspeaker3d.formats import mp4
     from diffspeaker3d.rendering import render_animation
 
     if compare is not None and len(compare) < len(animation):

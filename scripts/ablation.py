@@ -19,17 +19,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diffspeaker3d.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.audio import load_audio
+from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.data.statistics import motion_statistics
 from diffspeaker3d.diffusion import SamplingOptions, ddim_sample, initial_noise
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.evaluation.clip import own_spread
 from diffspeaker3d.files import atomic_path
+from diffspeaker3d.generation.pipeline import SpeechAnimator
 from diffspeaker3d.metrics import coverage_error, diversity, pool, upper_face_dynamics_deviation
 from diffspeaker3d.models import Denoiser, checkpoint_hash
-from diffspeaker3d.pipeline import SpeechAnimator
 
 log = logging.getLogger(__name__)
 

@@ -25,15 +25,15 @@ import numpy as np
 
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.audio import load_audio
-from diffspeaker3d.data.alignment import Alignment, align
-from diffspeaker3d.data.recordings import find_recordings
-from diffspeaker3d.data.synthetic.phones import Phone, phone_visemes
-from diffspeaker3d.data.synthetic.targets import OPEN_VOWELS
+from diffspeaker3d.controls.targets import OPEN_VOWELS
+from diffspeaker3d.data.sources.recordings import find_recordings
 from diffspeaker3d.files import atomic_path
+from diffspeaker3d.generation.pipeline import SpeechAnimator
 from diffspeaker3d.metrics import Share, closure_threshold, mouth_opening
-from diffspeaker3d.pipeline import SpeechAnimator
 from diffspeaker3d.rendering import RenderOptions, open_renderer, write_png
 from diffspeaker3d.rendering.lettering import label
+from diffspeaker3d.speech.alignment import Alignment, align
+from diffspeaker3d.speech.phones import Phone, phone_visemes
 
 REACH_SECONDS = 0.04
 SHORTEST_VOWEL, SHORTEST_PAUSE = 0.06, 0.3

@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diffspeaker3d.arkit import close_lips
 from diffspeaker3d.audio import load_audio
+from diffspeaker3d.controls.arkit import close_lips
+from diffspeaker3d.controls.lipsync import seal_heard
 from diffspeaker3d.data.clips import read_phones
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
-from diffspeaker3d.data.guidance import seal_heard
-from diffspeaker3d.data.synthetic.phones import VISEMES, VOWELS, viseme_frames
 from diffspeaker3d.errors import InputError
+from diffspeaker3d.generation.pipeline import SpeechAnimator
 from diffspeaker3d.metrics import Share, bilabial_closure_recall, closure_threshold, false_closure, mouth_opening
-from diffspeaker3d.pipeline import SpeechAnimator
+from diffspeaker3d.speech.phones import VISEMES, VOWELS, viseme_frames
 
 PAIRS = ((1.0, 2.0), (0.2, 0.5), (0.1, 0.35), (0.05, 0.2), (0.02, 0.1), (0.01, 0.05), (0.005, 0.02), (0.002, 0.01))
 

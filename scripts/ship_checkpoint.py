@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from diffspeaker3d.generation.pipeline import DEFAULT_CHECKPOINT
 from diffspeaker3d.models import load_checkpoint, save_checkpoint
-from diffspeaker3d.pipeline import DEFAULT_CHECKPOINT
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 CARD = """# diffspeaker3d default checkpoint (`mannequin`)
@@ -23,7 +23,7 @@ encoder ({width} wide), {layers}-layer DiffSpeaker denoiser, DDIM with {steps} s
 
 ## Data
 
-{clips} clips of synthetic speech (about 12.7 h; `dataset=synthetic`, generator in `diffspeaker3d/data/synthetic`): espeak-ng
+{clips} clips of synthetic speech (about 12.7 h; `dataset=synthetic`, generator in `diffspeaker3d/data/sources/synthetic`): espeak-ng
 (GPL-3 program, its output is not covered by it) and flite (BSD-like); festival's voices (BSD-like) only test. No audio is shipped with the weights.
 Motion is rule-based articulation of the phones, so the numbers below say how well sound is understood, not how human the
 motion is. Augmented with playing speed, vocal-tract warps, rooms, equalisers, band limits, noise, babble of the other training

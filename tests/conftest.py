@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diffspeaker3d.animation import Animation
-from diffspeaker3d.arkit import CONTROL_NAMES, close_lips
+from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.topology import Blendshapes, Topology
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

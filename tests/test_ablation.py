@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from diffspeaker3d.arkit import CONTROL_NAMES, close_lips
+from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.topology import load_topology

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 import torch
 
-from diffspeaker3d.arkit import CONTROL_NAMES
+from diffspeaker3d.controls.arkit import CONTROL_NAMES
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.export import FORMATS
+from diffspeaker3d.formats import FORMATS
+from diffspeaker3d.generation.pipeline import SpeechAnimator
 from diffspeaker3d.models import DiffSpeaker, build, save_checkpoint
 from diffspeaker3d.page import Page, blended, frame, said
-from diffspeaker3d.pipeline import SpeechAnimator
 
 CLIENTS = Path(__file__).parent / "clients"
 CONFIG = {

@@ -33,7 +33,15 @@ def test_help_of_every_door_loads_nothing_slow_and_explains_itself(name):
 
 
 def test_inference_never_loads_lightning():
-    assert "lightning" not in loaded_by("import diffspeaker3d.pipeline, diffspeaker3d.export")
+    assert "lightning" not in loaded_by("import diffspeaker3d.generation.pipeline, diffspeaker3d.formats")
+
+
+def test_inference_loads_no_speech_synthesiser_and_no_training_code():
+    code = "import diffspeaker3d.generation.pipeline, diffspeaker3d.formats"
+    program = f"import sys\n{code}\nprint(' '.join(m for m in sys.modules if m.startswith('diffspeaker3d.')))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    rooms = ("diffspeaker3d.speech.synthesis", "diffspeaker3d.data", "diffspeaker3d.training", "diffspeaker3d.losses")
+    assert [m for m in result.stdout.split() if m.startswith(rooms)] == []
 
 
 def test_imports_only_go_down():

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from diffspeaker3d.animation import Animation
-from diffspeaker3d.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.audio import SAMPLE_RATE, load_audio
+from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.evaluation import (

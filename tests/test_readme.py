@@ -11,8 +11,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from diffspeaker3d.config import CONF_DIR
-from diffspeaker3d.data.synthetic import PRESETS
-from diffspeaker3d.export import FORMATS, STREAMS
+from diffspeaker3d.controls.style import PRESETS
+from diffspeaker3d.formats import FORMATS, STREAMS
 from diffspeaker3d.topology import load_topology
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,7 +22,7 @@ from diffspeaker3d.audio import SAMPLE_RATE, load_audio
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.data.framerate import change_fps
 from diffspeaker3d.data.plan import Plan, PlannedClip
-from diffspeaker3d.data.source import MissingClip, Source
+from diffspeaker3d.data.sources.base import MissingClip, Source
 from diffspeaker3d.data.validate import Checks
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path

@@ -19,8 +19,8 @@ from torch.utils.data import Dataset
 
 from diffspeaker3d.audio import SAMPLE_RATE, load_audio, num_motion_frames
 from diffspeaker3d.data.corpus import ClipRecord, Corpus, style_matrix
-from diffspeaker3d.data.synthetic.phones import Phone
 from diffspeaker3d.errors import InputError
+from diffspeaker3d.speech.phones import Phone
 
 NO_LABEL = -100  # viseme of padding and of clips without phones: what torch's cross entropy ignores
 

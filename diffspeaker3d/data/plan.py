@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from diffspeaker3d.errors import InputError
 
-SPLIT_TABLES = Path(__file__).parent / "splits"
+SPLIT_TABLES = Path(__file__).parent / "sources" / "splits"
 
 
 @dataclass(frozen=True)

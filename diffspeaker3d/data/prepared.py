@@ -5,8 +5,8 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from diffspeaker3d.data.corpus import Corpus
-from diffspeaker3d.data.speech import build_speech_corpus
-from diffspeaker3d.data.synthetic import build_corpus
+from diffspeaker3d.data.sources.speech import build_speech_corpus
+from diffspeaker3d.data.sources.synthetic.build import build_corpus
 
 
 def open_corpus(dataset: DictConfig) -> Corpus:

@@ -9,11 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from diffspeaker3d.animation import Animation
-from diffspeaker3d.arkit import CONTROL_NAMES
 from diffspeaker3d.audio import SAMPLE_RATE
+from diffspeaker3d.controls.arkit import CONTROL_NAMES
 from diffspeaker3d.data.clips import read_phones
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
-from diffspeaker3d.data.synthetic.phones import VISEMES, VOWELS, viseme_frames
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.metrics import (
     Share,
@@ -30,6 +29,7 @@ from diffspeaker3d.metrics import (
     mouth_opening,
     upper_face_dynamics_deviation,
 )
+from diffspeaker3d.speech.phones import VISEMES, VOWELS, viseme_frames
 
 MAX_LAG = 5  # frames either way in which the lag is looked for
 BLINK = 0.5  # mean lid weight above which the eyes count as closed

@@ -10,13 +10,13 @@ import torch
 from tqdm import tqdm
 
 from diffspeaker3d.animation import Animation
-from diffspeaker3d.arkit import close_lips
 from diffspeaker3d.audio import SAMPLE_RATE, load_audio
+from diffspeaker3d.controls.arkit import close_lips
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.metrics.baselines import mean_face, nearest_neighbour, ridge_regression
 from diffspeaker3d.models import MelEncoder
-from diffspeaker3d.models.audio_encoder import to_motion_frames
-from diffspeaker3d.models.mel import MEL_RATE, normalise
+from diffspeaker3d.models.encoders.base import to_motion_frames
+from diffspeaker3d.models.encoders.mel import MEL_RATE, normalise
 from diffspeaker3d.topology import Topology
 
 FITTED = {"mean_face": mean_face, "nearest_neighbour": nearest_neighbour, "ridge": ridge_regression}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from diffspeaker3d.arkit import CONTROL_NAMES
+from diffspeaker3d.controls.arkit import CONTROL_NAMES
 from diffspeaker3d.evaluation.clip import Measured, Take
 from diffspeaker3d.evaluation.glossary import BY_NAME
 from diffspeaker3d.metrics import MotionFeatures, confidence_interval, frechet_distance

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from diffspeaker3d.arkit import CONTROL_NAMES
+from diffspeaker3d.controls.arkit import CONTROL_NAMES
 from diffspeaker3d.mannequin.head import Head, build_head
 from diffspeaker3d.mannequin.identities import templates
 from diffspeaker3d.mannequin.regions import colors, regions

@@ -8,17 +8,17 @@
 Letters: B batch, T motion frames, D motion dimension, D_a audio width, C width, H heads, S styles, L layers.
 """
 
-from diffspeaker3d.models.audio_encoder import AudioEncoder
 from diffspeaker3d.models.autoregressive import AutoregressiveDecoder, Generator
 from diffspeaker3d.models.checkpoint import build, checkpoint_hash, load_checkpoint, read_config, save_checkpoint
+from diffspeaker3d.models.convert import convert_official
 from diffspeaker3d.models.denoiser import Condition, Denoiser
 from diffspeaker3d.models.diffspeaker import DiffSpeaker, Prediction
+from diffspeaker3d.models.encoders.base import AudioEncoder
+from diffspeaker3d.models.encoders.mel import MelEncoder
+from diffspeaker3d.models.encoders.transformers import TransformersEncoder
 from diffspeaker3d.models.latent import Space
-from diffspeaker3d.models.mel import MelEncoder
 from diffspeaker3d.models.motion import ControlMotion, MotionSpace, VertexMotion
-from diffspeaker3d.models.official import convert_official
 from diffspeaker3d.models.precision import in_precision
-from diffspeaker3d.models.transformers_encoder import TransformersEncoder
 
 __all__ = [
     "AudioEncoder", "AutoregressiveDecoder", "Condition", "ControlMotion", "Denoiser", "DiffSpeaker", "Generator", "MelEncoder", "MotionSpace", "Prediction",

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models.audio_encoder import AudioEncoder, length_mask
 from diffspeaker3d.models.autoregressive import AutoregressiveDecoder
 from diffspeaker3d.models.denoiser import Denoiser
+from diffspeaker3d.models.encoders.base import AudioEncoder, length_mask
 from diffspeaker3d.models.motion import ControlMotion, VertexMotion
 
 

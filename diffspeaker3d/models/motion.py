@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from diffspeaker3d.arkit import CONTROL_NAMES, close_lips
+from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.errors import InputError
 
 
@@ -61,7 +61,7 @@ class VertexMotion(nn.Module):
 
 
 class ControlMotion(nn.Module):
-    """Blendshape controls (see `diffspeaker3d.arkit`), each channel shifted and scaled to unit variance.
+    """Blendshape controls (see `diffspeaker3d.controls.arkit`), each channel shifted and scaled to unit variance.
 
     Args:
         names: the K controls; D = K.

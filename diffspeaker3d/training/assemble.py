@@ -12,12 +12,13 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from diffspeaker3d import __version__
-from diffspeaker3d.arkit import CONTROL_NAMES
+from diffspeaker3d.controls.arkit import CONTROL_NAMES
+from diffspeaker3d.controls.style import PRESETS, STYLE_NAMES
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.data.statistics import motion_statistics
-from diffspeaker3d.data.synthetic import PRESETS, STYLE_NAMES, VISEMES
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.models import DiffSpeaker, Generator, build, load_checkpoint, read_config
+from diffspeaker3d.speech.phones import VISEMES
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from diffspeaker3d.animation import Animation
-from diffspeaker3d.arkit import close_lips
 from diffspeaker3d.audio import SAMPLE_RATE
+from diffspeaker3d.controls.arkit import close_lips
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.rendering import RenderOptions, render_animation

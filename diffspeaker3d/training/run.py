@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from diffspeaker3d import __version__
 from diffspeaker3d.data.augment import Augmentation
 from diffspeaker3d.data.corpus import Corpus
-from diffspeaker3d.data.datamodule import ClipDataModule
+from diffspeaker3d.data.loader import ClipDataModule
 from diffspeaker3d.data.prepared import open_corpus
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
@@ -105,9 +105,9 @@ def callbacks(cfg: DictConfig, corpus: Corpus, export: Callable[[LightningModule
 
 def claim(out: Path, cfg: DictConfig) -> Path | None:
     """Mark the folder as this run's, and find the state to go on from; another run's folder is refused."""
-    settings = json.dumps(
-        {k: v for k, v in OmegaConf.to_container(cfg, resolve=True).items() if k not in FREE}, indent=1, sort_keys=True
-    )  # type: ignore[union-attr]
+    values = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(values, dict)
+    settings = json.dumps({k: v for k, v in values.items() if k not in FREE}, indent=1, sort_keys=True)
     path = out / "run.json"
     if path.is_file() and path.read_text("utf-8") != settings:
         raise InputError(f"{out}: holds a run with other settings (run.json there); choose another out=, or remove it")

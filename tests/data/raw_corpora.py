@@ -11,7 +11,7 @@ import soundfile
 import trimesh
 
 from diffspeaker3d.data.plan import Plan, PlannedClip
-from diffspeaker3d.data.source import FaceSpec
+from diffspeaker3d.data.sources.base import FaceSpec
 
 SECONDS = 1.0
 

@@ -15,8 +15,8 @@ from corpora import FPS, write_corpus
 
 from diffspeaker3d.audio import SAMPLE_RATE, num_motion_frames
 from diffspeaker3d.data.clips import NO_LABEL, ClipDataset, Draw, collate, num_samples_of
-from diffspeaker3d.data.synthetic.phones import VISEMES, viseme_frames
 from diffspeaker3d.errors import InputError
+from diffspeaker3d.speech.phones import VISEMES, viseme_frames
 
 
 def first_sample(item: dict) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from diffspeaker3d.arkit import CONTROL_NAMES, LIP_OPENERS
+from diffspeaker3d.controls.arkit import CONTROL_NAMES, LIP_OPENERS
 from diffspeaker3d.topology import ASSETS, load_topology
 
 HEAD = load_topology()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from diffspeaker3d.arkit import CONTROL_NAMES
+from diffspeaker3d.controls.arkit import CONTROL_NAMES
 from diffspeaker3d.mannequin.build import head_topology
 from diffspeaker3d.mannequin.fill import BiharmonicFill
 from diffspeaker3d.mannequin.form import EYE, EYE_RADIUS, head_distance, onto_skin, skin_along, smooth_min, unit

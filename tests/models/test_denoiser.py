@@ -19,8 +19,8 @@ from diffspeaker3d.diffusion import (
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.models import Denoiser, attention, in_precision
 from diffspeaker3d.models.attention import periodic_positions, self_attention_bias
+from diffspeaker3d.models.convert import denoiser_weights
 from diffspeaker3d.models.latent import cholesky_of_rows
-from diffspeaker3d.models.official import denoiser_weights
 
 OFFICIAL = Path(__file__).parents[2].parent / "shared" / "data" / "official_denoiser_small.npz"
 OFFICIAL_PERIOD = 5

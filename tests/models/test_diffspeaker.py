@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffspeaker3d.arkit import CONTROL_NAMES
+from diffspeaker3d.controls.arkit import CONTROL_NAMES
 from diffspeaker3d.diffusion import NoiseSchedule, SamplingOptions, ddim_sample, initial_noise
 from diffspeaker3d.losses import VertexLoss
 from diffspeaker3d.models import ControlMotion, Denoiser, DiffSpeaker, MelEncoder

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from diffspeaker3d.arkit import CONTROL_NAMES, close_lips
+from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.models import ControlMotion, MotionSpace, VertexMotion
 

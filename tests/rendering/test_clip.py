@@ -113,7 +113,7 @@ def door(*arguments, cwd):
 
 
 def test_the_door_draws_and_refuses_in_one_line(nodding, tmp_path):
-    from diffspeaker3d.export import save
+    from diffspeaker3d.formats import save
 
     save(nodding, tmp_path / "a.npz")
     done = door(

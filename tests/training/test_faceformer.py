@@ -14,8 +14,8 @@ from test_resume import Stopped, stop_at
 from diffspeaker3d.audio import load_audio
 from diffspeaker3d.config import CONF_DIR
 from diffspeaker3d.data.corpus import Corpus
+from diffspeaker3d.generation.pipeline import SpeechAnimator
 from diffspeaker3d.models import AutoregressiveDecoder, load_checkpoint
-from diffspeaker3d.pipeline import SpeechAnimator
 from diffspeaker3d.training.assemble import build_model
 from diffspeaker3d.training.run import train
 from diffspeaker3d.training.state import LAST

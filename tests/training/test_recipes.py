@@ -14,8 +14,8 @@ from small_run import configure, saved, write_corpus
 from diffspeaker3d.config import CONF_DIR
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.errors import InputError
+from diffspeaker3d.generation.pipeline import SpeechAnimator
 from diffspeaker3d.models import load_checkpoint
-from diffspeaker3d.pipeline import SpeechAnimator
 from diffspeaker3d.training.assemble import build_model
 from diffspeaker3d.training.module import TIMESTEPS
 from diffspeaker3d.training.run import train

@@ -1,0 +1,1 @@
+"""Live outputs: an animation sent frame by frame to an address."""

@@ -1,0 +1,1 @@
+"""Generation: a checkpoint and speech in, an animation out."""

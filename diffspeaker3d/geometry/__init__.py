@@ -1,0 +1,1 @@
+"""Meshes as numbers: mesh files, the glTF container, surfaces, similarity transforms."""

@@ -1,0 +1,1 @@
+"""Text to speech with phone times, one file per engine."""

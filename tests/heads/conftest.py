@@ -1,0 +1,27 @@
+"""The mannequin, and a head made from it that nothing in the code knows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from diffspeaker3d.errors import InputError
+from diffspeaker3d.geometry.head_file import Head
+from diffspeaker3d.topology import Topology, load_topology
+
+
+@pytest.fixture(scope="session")
+def mannequin() -> Topology:
+    try:
+        return load_topology("mannequin")
+    except InputError:
+        pytest.skip("the mannequin is not built")
+
+
+@pytest.fixture(scope="session")
+def stranger(mannequin: Topology) -> tuple[Head, np.ndarray]:
+    """Another identity in millimetres with Z up, vertices shuffled; and the mannequin's index of each of its vertices."""
+    order = np.random.default_rng(5).permutation(mannequin.num_vertices)
+    place = np.argsort(order)
+    x, y, z = 1000 * mannequin.template("olga")[order].astype(float).T
+    return Head("olga", np.stack([x, -z, y], 1), place[mannequin.faces], "mm"), order
