@@ -23,6 +23,7 @@ DEMUXERS = (
 )  # fmt: skip
 ESTIMATED = ("aac", "mp3", "ac3", "eac3", "amr", "mpegts", "mpeg")  # whose duration FFmpeg guesses from the bit rate
 FROM_ZERO = ("mov", "matroska", "ogg")  # whose time begins at 0; elsewhere it begins with the first packet
+LONG = 1 << 26  # bytes of a wav from which on larger packets are worth their cost
 STREAMED = 0x7FFFF000  # a RIFF length from here on was written before the length was known
 ANSWER = "convert it to wav, flac or mp3"
 _PLAYLISTS = ("#extm3u", "ffconcat", "[playlist]", "<asx", "<smil", "<?xml", "[reference]")
@@ -77,9 +78,15 @@ def open_container(path: Path) -> Iterator[Any]:
     """
     import av
 
-    options = {"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": "file"} | _wav_options(path)
+    options = {"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": "file"}
+    kind, riff = None, read_riff(path)
+    if riff is not None and riff.plain:  # everything is in the header: no need to look for more
+        kind = "wav"
+        options |= {"probesize": "32", "analyzeduration": "1"} | ({"max_size": "65536"} if riff.size > LONG else {})
+    if riff is not None and _goes_on(path, riff):
+        options["ignore_length"] = "1"
     try:
-        container = av.open(f"file:{path}", container_options=options, metadata_errors="replace")
+        container = av.open(f"file:{path}", format=kind, container_options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         with path.open("rb") as stream:
             if stream.read(8)[4:] == b"ftyp" and _lost_index(path):
@@ -180,23 +187,19 @@ def read_riff(path: Path) -> Riff | None:
     return None
 
 
-def _wav_options(path: Path) -> dict[str, str]:
-    """Options for a wav: larger packets, and to its very end where the header does not know how much sound follows."""
-    riff = read_riff(path)
-    if riff is None:
-        return {}
-    options = {"max_size": "65536"} if riff.plain else {}
+def _goes_on(path: Path, riff: Riff) -> bool:
+    """Whether the sound of a wav goes on where its header ends it: length 0, or counted beyond 4 GiB."""
     end, length = riff.start + riff.size, path.stat().st_size
     if riff.streamed or length - end <= max(4096, riff.size // 10):
-        return options
+        return False
     with path.open("rb") as stream:
         stream.seek(end)
         following = stream.read(9)
     for offset in (0, riff.size & 1):  # another chunk, then, perhaps behind a byte of padding?
         name, size = following[offset : offset + 4], struct.unpack("<I", following[offset + 4 : offset + 8])[0]
         if all(32 <= byte < 127 for byte in name) and end + offset + 8 + size <= length:
-            return options
-    return options | {"ignore_length": "1"}
+            return False
+    return True
 
 
 def _ends_early(path: Path, kind: str) -> bool:

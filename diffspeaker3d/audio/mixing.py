@@ -36,10 +36,13 @@ class Moments:
 
     def add(self, samples: np.ndarray) -> None:
         """Count samples (n, C); those that are not finite are somebody else's to refuse."""
-        wide = np.nan_to_num(samples, posinf=0.0, neginf=0.0).astype(np.float64)
-        self.count += len(wide)
-        self.total += wide.sum(0)
-        self.product += wide.T @ wide
+        product = samples.T @ samples
+        if not np.isfinite(product).all():
+            samples = np.nan_to_num(samples, posinf=0.0, neginf=0.0).astype(np.float64)
+            product = samples.T @ samples
+        self.count += len(samples)
+        self.total += samples.sum(0, dtype=np.float64)
+        self.product += product
 
     @property
     def covariance(self) -> np.ndarray:

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 SAMPLE_RATE = 16_000  # Hz, what every audio encoder here listens to
 LOUDEST = 16.0  # of full scale; beyond it the numbers are not sound
-GROWTH = 1 << 22  # samples by which a waveform grows
+GROWTH = 1 << 22  # samples by which a waveform grows at most
 
 AudioSource = str | Path | tuple[np.ndarray, int]
 
@@ -96,14 +96,13 @@ def _weights(name: str, blocks: Iterator[Block]) -> list[np.ndarray]:
 
 def _check(mixed: np.ndarray, name: str, done: int) -> None:
     """Refuse numbers that are no sound; `done` samples came before these."""
-    finite = np.isfinite(mixed)
-    if not finite.all():
-        raise InputError(
-            f"{name}: sample {done + int(np.argmin(finite))} is not a finite number; repair or export the sound again"
-        )
-    peak = float(np.abs(mixed).max(initial=0.0))
-    if peak > LOUDEST:
-        raise InputError(f"{name}: samples reach {peak:.3g}, where full scale is 1; divide them by their full scale")
+    peak = max(float(mixed.max(initial=0.0)), -float(mixed.min(initial=0.0)))
+    if peak <= LOUDEST:
+        return
+    if not np.isfinite(mixed).all():
+        first = done + int(np.argmin(np.isfinite(mixed)))
+        raise InputError(f"{name}: sample {first} is not a finite number; repair or export the sound again")
+    raise InputError(f"{name}: samples reach {peak:.3g}, where full scale is 1; divide them by their full scale")
 
 
 def _from_array(samples: Any, rate: Any) -> Block:
@@ -136,7 +135,7 @@ class _Waveform:
     def append(self, samples: np.ndarray) -> None:
         end = self.length + len(samples)
         if end > len(self.buffer):
-            self.buffer.resize(end + GROWTH, refcheck=False)  # nobody else has seen it
+            self.buffer.resize(end + min(self.length, GROWTH), refcheck=False)  # nobody else has seen it
         self.buffer[self.length : end] = samples
         self.length = end
 

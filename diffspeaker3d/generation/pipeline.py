@@ -163,6 +163,7 @@ class SpeechAnimator:
         strength: float = 1.0,
         temperature: Temperature = None,
         text: str | Path | None = None,
+        track: int | None = None,
     ) -> Animation:
         """Animate one utterance.
 
@@ -177,6 +178,7 @@ class SpeechAnimator:
             temperature: factor on the standard deviation of the initial noise, 0 (what is likeliest, the same for every
                 seed) to 2; one number, or one for each of some motion groups by name; None is the checkpoint's own.
             text: what is said (English), a .txt file that holds it, or "auto": its phones then guide the lips (extra `align`).
+            track: which sound track of a file with several, counted from 1; None is its default one.
 
         Raises:
             InputError: unusable sound (too short, empty, broken), unknown style or template, text that is not what is
@@ -188,7 +190,7 @@ class SpeechAnimator:
             )
         self.options(style, template, seed, steps, fps, strength, temperature)
         # 1. waveform, at 16 kHz for the model and at its own rate for the outputs
-        sound, rate = _mono(audio)
+        sound, rate = read_audio(audio, max_rate=MAX_SOUND_RATE, track=track)
         waveform = resample(sound, rate, SAMPLE_RATE)
         num_frames = num_motion_frames(len(waveform), SAMPLE_RATE, self.model.fps)
         if num_frames < 1:
@@ -414,13 +416,6 @@ def _blend(text: str, known: Mapping[str, Sequence[float]]) -> list[float]:
         except ValueError as error:
             raise InputError(f"style={text}: {share!r} is not a number; write name:0.5+name:0.5") from error
     return total.tolist()
-
-
-def _mono(audio: Audio) -> tuple[np.ndarray, int]:
-    """Sound (N,) float32 at its own rate, at most MAX_SOUND_RATE, and that rate."""
-    samples, rate = read_audio(audio)
-    sound = samples.mean(1, dtype=np.float32)
-    return (sound, rate) if rate <= MAX_SOUND_RATE else (resample(sound, rate, MAX_SOUND_RATE), MAX_SOUND_RATE)
 
 
 def _name(audio: Audio) -> str:
