@@ -37,7 +37,9 @@ class Budget:
                 f"{where}: a sample rate of {rate:g} Hz; {low} to {high} Hz can be read, convert it to 48000"
             )
         if not 1 <= channels <= self.channels:
-            raise InputError(f"{where}: {channels} channels; 1 to {self.channels} can be read, mix it down to one or two")
+            raise InputError(
+                f"{where}: {channels} channels; 1 to {self.channels} can be read, mix it down to one or two"
+            )
 
     def check_seconds(self, where: str, seconds: float) -> None:
         """Raises InputError for a sound that is too long."""
@@ -47,12 +49,16 @@ class Budget:
     def check_elements(self, where: str, count: int) -> None:
         """Raises InputError for an array that declares more numbers than any input here has."""
         if not 0 <= count <= self.elements:
-            raise InputError(f"{where}: declares {count} numbers, more than {self.elements}; the file is damaged or no such file")
+            raise InputError(
+                f"{where}: declares {count} numbers, more than {self.elements}; the file is damaged or no such file"
+            )
 
     def check_bytes(self, where: str, size: int) -> None:
         """Raises InputError for a file that would unpack to too much."""
         if not 0 <= size <= self.unpacked_bytes:
-            raise InputError(f"{where}: would unpack to {size} bytes, more than {self.unpacked_bytes}; make a smaller file")
+            raise InputError(
+                f"{where}: would unpack to {size} bytes, more than {self.unpacked_bytes}; make a smaller file"
+            )
 
 
 BUDGET = Budget()

@@ -5,7 +5,7 @@ container (what may be opened, which track) -> decode (blocks in their places) -
 FFmpeg (PyAV) reads every format, so that a cut, joined or damaged file means the same in each: what there is, with a word.
 """
 
-from diffspeaker3d.audio.finding import AUDIO_SUFFIXES, find_sounds, is_hidden
+from diffspeaker3d.audio.finding import AUDIO_SUFFIXES, distinct_names, find_sounds, is_hidden, match_files
 from diffspeaker3d.audio.reading import SAMPLE_RATE, AudioSource, load_audio, num_motion_frames, read_audio
 from diffspeaker3d.audio.resample import resample
 
@@ -13,9 +13,11 @@ __all__ = [
     "AUDIO_SUFFIXES",
     "SAMPLE_RATE",
     "AudioSource",
+    "distinct_names",
     "find_sounds",
     "is_hidden",
     "load_audio",
+    "match_files",
     "num_motion_frames",
     "read_audio",
     "resample",

@@ -109,7 +109,9 @@ def choose_track(container: Any, path: Path, wanted: int | None, say: Callable[[
         kind = "a video or picture without a sound track" if container.streams.video else "holds no sound track"
         raise InputError(f"{path}: {kind}; give a file with sound")
     if wanted is not None and not 1 <= wanted <= len(streams):
-        raise InputError(f"{path}: track={wanted}: it has {len(streams)} sound track{'s' * (len(streams) > 1)}, counted from 1")
+        raise InputError(
+            f"{path}: track={wanted}: it has {len(streams)} sound track{'s' * (len(streams) > 1)}, counted from 1"
+        )
     default = next((i for i, s in enumerate(streams, 1) if int(s.disposition) & 1), 1)  # AV_DISPOSITION_DEFAULT
     number = wanted or default
     stream = streams[number - 1]
@@ -117,7 +119,9 @@ def choose_track(container: Any, path: Path, wanted: int | None, say: Callable[[
     if context is None:
         raise InputError(f"{path}: FFmpeg has no decoder for the coding of its sound; {ANSWER}")
     if len(streams) > 1 and wanted is None:
-        say(f"{len(streams)} sound tracks; track {number}, the default, is used; track=1 to track={len(streams)} chooses")
+        say(
+            f"{len(streams)} sound tracks; track {number}, the default, is used; track=1 to track={len(streams)} chooses"
+        )
     BUDGET.check_sound(str(path), context.sample_rate or 0, context.channels or 0)
     names = container.format.name.split(",")
     start = 0.0 if set(names) & set(FROM_ZERO) else (container.start_time or 0) / 1e6
@@ -127,7 +131,9 @@ def choose_track(container: Any, path: Path, wanted: int | None, say: Callable[[
 
 def reason(error: Exception) -> str:
     """What FFmpeg says, without its number and its own quoting of the path."""
-    return str(getattr(error, "strerror", None) or error).split(":")[0].strip().rstrip(".").lower() or type(error).__name__
+    return (
+        str(getattr(error, "strerror", None) or error).split(":")[0].strip().rstrip(".").lower() or type(error).__name__
+    )
 
 
 def _declared(container: Any, stream: Any, path: Path) -> float | None:

@@ -119,7 +119,9 @@ def _placed(packets: _Packets, track: Track, path: Path, say: Say) -> Iterator[B
         BUDGET.check_seconds(str(path), position)
         yield form, samples
     if packets.damaged > packets.good:
-        raise InputError(f"{path}: not a sound file that can be decoded (no {track.codec} sound in most of it); {ANSWER}")
+        raise InputError(
+            f"{path}: not a sound file that can be decoded (no {track.codec} sound in most of it); {ANSWER}"
+        )
     within = packets.damaged - packets.trailing
     missing = (track.seconds or 0.0) - position
     if silent >= 0.005:

@@ -38,9 +38,7 @@ def load_audio(source: AudioSource, sample_rate: int = SAMPLE_RATE, *, track: in
     return _read(source, sample_rate, sample_rate, track)[0]
 
 
-def read_audio(
-    source: AudioSource, *, max_rate: int | None = None, track: int | None = None
-) -> tuple[np.ndarray, int]:
+def read_audio(source: AudioSource, *, max_rate: int | None = None, track: int | None = None) -> tuple[np.ndarray, int]:
     """One channel (N,) float32 at its own rate, or at `max_rate` if that is lower, and the rate in Hz; else as `load_audio`."""
     return _read(source, 1, max_rate, track)
 
@@ -69,8 +67,10 @@ def _read(source: AudioSource, lowest: int, highest: int | None, track: int | No
             if len(form.channels) > 1 and not weights:
                 weights = _weights(name, decode(Path(name), track, lambda _: None))
         assert change is not None
-        mixed = samples[:, 0] if samples.shape[1] == 1 else samples @ (
-            weights[run] if run < len(weights) else plain_mean(samples.shape[1])
+        mixed = (
+            samples[:, 0]
+            if samples.shape[1] == 1
+            else samples @ (weights[run] if run < len(weights) else plain_mean(samples.shape[1]))
         )
         _check(mixed, name, count)
         count += len(mixed)
@@ -114,7 +114,7 @@ def _from_array(samples: Any, rate: Any) -> Block:
         raise InputError(f"audio samples: the sample rate must be a positive whole number, got {rate!r}")
     samples = samples[:, None] if samples.ndim == 1 else samples
     BUDGET.check_sound("audio samples", int(rate), samples.shape[1])
-    BUDGET.check_seconds("audio samples", len(samples) / rate)
+    BUDGET.check_seconds("audio samples", len(samples) / int(rate))
     if np.issubdtype(samples.dtype, np.integer):
         kind = np.iinfo(samples.dtype)
         middle = 0.0 if kind.min < 0 else (kind.max + 1) / 2
