@@ -13,6 +13,7 @@ from diffspeaker3d.animation import Animation
 from diffspeaker3d.audio import AUDIO_SUFFIXES, distinct_names, find_sounds, match_files
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.formats import check_writable, output_suffix
+from diffspeaker3d.heads.fit.landmarks import Landmark
 from diffspeaker3d.heads.open import CustomHead, is_head_file, open_head
 from diffspeaker3d.topology import Topology
 
@@ -62,7 +63,9 @@ def run_jobs(
             yield Result(job, animation)
 
 
-def open_template(template: str | None, landmarks: Mapping[str, int] | None, mannequin: Topology) -> CustomHead | None:
+def open_template(
+    template: str | None, landmarks: Mapping[str, Landmark] | str | None, mannequin: Topology
+) -> CustomHead | None:
     """The head to animate when `template` names a file; None when it names an identity."""
     return open_head(str(template), mannequin, landmarks) if is_head_file(template) else None
 

@@ -71,8 +71,12 @@ def load_character(path: str | Path) -> Character:
         NoShapes: no morph target has an ARKit name.
         InputError: not glTF, broken accessors, vertices that are not finite, or one name twice in a mesh.
     """
-    gltf = open_gltf(path)
-    document = gltf.document
+    return understand(open_gltf(path))
+
+
+def understand(gltf: Gltf) -> Character:
+    """An opened file's ARKit morph targets; errors as `load_character`."""
+    document, path = gltf.document, gltf.path
     shown = dict.fromkeys(document.nodes[node].mesh for node in visible_nodes(document))
     meshes: dict[int, tuple[str | None, ...]] = {}
     for index in sorted(mesh for mesh in shown if mesh is not None):

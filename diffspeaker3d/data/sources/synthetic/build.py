@@ -25,7 +25,7 @@ from diffspeaker3d.topology import ASSETS, load_topology
 logger = logging.getLogger(__name__)
 
 TOPOLOGY = "mannequin"
-GENERATOR_VERSION = 5  # raised whenever the same arguments give other clips
+GENERATOR_VERSION = 6  # raised whenever the same arguments give other clips
 CLIPS_PER_TASK = 24
 
 
