@@ -88,9 +88,12 @@ def _is_ours(document: dict[str, Any], clip: dict[str, Any]) -> bool:
 def _track(
     animation: Animation, character: Character, document: dict[str, Any], buffer: BufferBuilder
 ) -> dict[str, Any]:
-    """The animation: one weights channel per node that shows a driven mesh; targets that are not ours keep their weight."""
-    weights = character.binding.weights(*performance(animation))
-    curves = dict(zip(character.names, weights.T, strict=True))
+    """The animation: one weights channel per node that shows a driven mesh; targets that are not ours keep their weight.
+
+    Bones that are turned follow as rotations (x, y, z, w).
+    """
+    sources = character.binding.curves(*performance(animation))
+    curves = dict(zip(character.binding.recipes, character.binding.mix(sources).T, strict=True))
     times = buffer.accessor((np.arange(len(animation)) / animation.fps).astype(np.float32), "SCALAR", bounds=True)
     samplers: list[dict[str, Any]] = []
     channels: list[dict[str, Any]] = []
@@ -105,6 +108,10 @@ def _track(
         ]
         output = buffer.accessor(np.stack(columns, 1).astype(np.float32).reshape(-1), "SCALAR")
         channels.append({"sampler": len(samplers), "target": {"node": index, "path": "weights"}})
+        samplers.append({"input": times, "output": output, "interpolation": "LINEAR"})
+    for turn in character.turns:
+        output = buffer.accessor(turn.rotations(sources).as_quat().astype(np.float32), "VEC4")
+        channels.append({"sampler": len(samplers), "target": {"node": turn.node, "path": "rotation"}})
         samplers.append({"input": times, "output": output, "interpolation": "LINEAR"})
     return {
         "name": TRACK,

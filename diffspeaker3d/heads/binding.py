@@ -31,6 +31,7 @@ MOUTH: tuple[str, ...] = (
 ENOUGH = 6  # of MOUTH, and visemes are left at rest
 VOWELS: tuple[str, ...] = ("aa", "E", "ih", "oh", "ou")
 MOST_VOWELS = 3  # driven by one convention, and another's visemes are left at rest
+JAW = "jaw"  # a curve of its own: how far a jaw bone opens, whatever shapes do
 WEAK_NEEDS = 3  # names of one convention, before one of a single word (`A`, `Open`, `Puff`) is believed
 LARGEST_MAP = 1_000_000  # bytes
 
@@ -84,26 +85,34 @@ class Binding:
         Returns:
             array (T, S) float32 in [0, 1].
         """
-        curves = self.curves(weights, names)
+        return self.mix(self.curves(weights, names))
+
+    def mix(self, curves: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Weights (T, S) float32 in [0, 1] of the shapes, from the curves of `curves`."""
         columns = [
-            sum((amount * curves[source] for source, amount in recipe.items()), np.zeros(len(weights)))
-            for recipe in self.recipes.values()
+            sum(amount * curves[source] for source, amount in recipe.items()) for recipe in self.recipes.values()
         ]
         return np.stack(columns, 1).clip(0, 1).astype(np.float32)
 
     def curves(self, weights: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Every control and viseme of SOURCES (T,) as this character needs it; what the performance lacks is still."""
+        """Every source of SOURCES, and JAW, (T,) as this character needs it; what the performance lacks is still.
+
+        JAW is jawOpen where a shape closes the lips on an open jaw, else the opening of the lips, which visemes follow too.
+        """
         weights = np.asarray(weights, np.float64)
-        curves = dict.fromkeys(SOURCES, np.zeros(len(weights)))
+        still = np.zeros(len(weights))
+        jaw, closed = (weights[:, names.index(n)] if n in names else still for n in ("jawOpen", "mouthClose"))
+        curves = dict.fromkeys(SOURCES, still)
+        apart = np.maximum(jaw - closed, 0)
         if self.by_visemes:
             classes = tuple(v for v in VISEMES if v in self.sources)
             amounts = visemes(weights, tuple(names), classes).astype(np.float64)
             weights = unexplained(weights, tuple(names), amounts)
             curves |= dict(zip(VISEMES, amounts.T, strict=True))
         curves |= dict(zip(names, weights.T, strict=True))
-        if "mouthClose" not in self.sources:
-            curves["jawOpen"] = np.maximum(curves["jawOpen"] - curves["mouthClose"], 0)
-        return curves
+        if "mouthClose" not in self.sources and not self.by_visemes:
+            curves["jawOpen"] = apart
+        return curves | {JAW: jaw if "mouthClose" in self.sources and not self.by_visemes else apart}
 
 
 def bind(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from diffspeaker3d.controls.blendshapes import performance
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.geometry.gltf import Gltf, open_gltf, visible_nodes
 from diffspeaker3d.geometry.gltf.schema import Mesh
-from diffspeaker3d.heads.binding import Binding, bind, listed
+from diffspeaker3d.heads.binding import JAW, Binding, bind, listed
+from diffspeaker3d.heads.bones import Turn, find_turns
 from diffspeaker3d.heads.conventions import Recipe
-from diffspeaker3d.heads.vrm import expressions
+from diffspeaker3d.heads.vrm import bones, expressions
 from diffspeaker3d.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,12 @@ class Character:
     Attributes:
         gltf: the file.
         binding: what drives its shapes; only meshes that are shown.
+        turns: bones that are turned because no shape does their work.
     """
 
     gltf: Gltf
     binding: Binding
+    turns: tuple[Turn, ...] = ()
 
     @property
     def meshes(self) -> Mapping[int, tuple[str | None, ...]]:
@@ -47,8 +50,13 @@ class Character:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Shapes that at least one mesh has: controls in our order, then others under their own labels."""
-        return tuple(self.binding.recipes)
+        """Shapes that at least one mesh has: controls in our order, others under their own labels, then what bones do."""
+        return tuple(dict.fromkeys((*self.binding.recipes, *self.bone_shapes)))
+
+    @property
+    def bone_shapes(self) -> Mapping[str, tuple[Turn, str]]:
+        """What a bone does, as if it were a shape -> the bone and the control that turns it."""
+        return {f"bone {t.name} {c}": (t, c) for t in self.turns for c in t.vectors}
 
     def perform(self, animation: Animation, topology: Topology) -> Animation:
         """A performance by controls as this character plays it.
@@ -61,7 +69,9 @@ class Character:
             InputError: the animation has nothing to drive shapes with.
         """
         assert topology.blendshapes is not None
-        driven = dict(zip(self.names, self.binding.weights(*performance(animation)).T, strict=True))
+        curves = self.binding.curves(*performance(animation))
+        driven = dict(zip(self.binding.recipes, self.binding.mix(curves).T, strict=True))
+        driven |= {name: curves[control].astype(np.float32) for name, (_, control) in self.bone_shapes.items()}
         still = np.zeros(len(animation), np.float32)
         weights = np.stack([driven.get(name, still) for name in topology.blendshapes.names], 1)
         return Animation.from_weights(
@@ -98,20 +108,23 @@ def understand(gltf: Gltf, names: Mapping[str, Recipe] | None = None) -> Charact
     labels = {mesh: targets for mesh, targets in labels.items() if targets}
     if not labels:
         raise NoShapes(f"{path}: has no morph targets")
+    for mesh, targets in labels.items():
+        check_targets(gltf, mesh, len(targets))
     binding = bind(labels, names, path, expressions(document, gltf.json))
-    if not binding.speaks:
+    turns = find_turns(gltf, binding, bones(gltf.json))
+    if not binding.speaks and not any(JAW in turn.vectors for turn in turns):
         found = listed(list(dict.fromkeys(label for targets in labels.values() for label in targets)))
         raise InputError(f"{path}: none of its shapes is known to open the mouth; it has {found}; {HOW_TO_MAP}")
-    for mesh in binding.meshes:
-        check_targets(gltf, mesh, len(binding.meshes[mesh]))
-    _report(path, binding)
-    return Character(gltf, binding)
+    _report(path, binding, turns)
+    return Character(gltf, binding, turns)
 
 
-def _report(path: str | Path, binding: Binding) -> None:
+def _report(path: str | Path, binding: Binding, turns: Sequence[Turn]) -> None:
     """Say how the shapes were understood, and name what stays still."""
     read = ", ".join(f"{count} as {title}" for title, count in binding.conventions.items()) or "your map only"
     log.info("%s: shapes read: %s", path, read)
+    if turns:
+        log.info("%s: bones turned: %s", path, ", ".join(turn.name for turn in turns))
     if binding.unknown:
         log.warning("%s: shapes that are not known stay still: %s", path, listed(binding.unknown))
     if binding.missing and binding.by_visemes:
