@@ -61,7 +61,7 @@ def listen(
         with torch.inference_mode():
             features = model.audio_encoder(waveform[None], torch.tensor([len(waveform)]), count)
             conditions = {"style": torch.tensor([animator.style_vector(clip.style)])}
-            state = sample(model, animator.schedule, features, conditions, animator.sampling(), [0])
+            state = sample(model, animator.schedule, features, conditions, animator.sampling, [0])
             controls = model.motion.decode(state)[0].numpy()
             logits = model.viseme_logits(features)
         if logits is None:

@@ -33,7 +33,7 @@ from diffspeaker3d.topology import ASSETS, load_topology
 logger = logging.getLogger(__name__)
 
 TOPOLOGY = "mannequin"
-GENERATOR_VERSION = 5  # raised whenever the same arguments give other sounds
+GENERATOR_VERSION = 6  # raised whenever the same arguments give other sounds
 MOTION_VERSION = 2  # raised whenever the same phones give other motion by other code; other rules count by themselves
 CLIPS_PER_TASK = 24
 
