@@ -16,8 +16,7 @@ import torch
 from diffspeaker3d.audio import load_audio
 from diffspeaker3d.controls.arkit import close_lips
 from diffspeaker3d.controls.lipsync import seal_heard
-from diffspeaker3d.data.clips import read_phones
-from diffspeaker3d.data.corpus import ClipRecord, Corpus
+from diffspeaker3d.data.corpus import ClipRecord, Corpus, read_phones
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.generation.pipeline import SpeechAnimator
 from diffspeaker3d.generation.sample import sample

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
-from diffspeaker3d.controls.targets import OPEN_VOWELS, SEAL, TARGETS
+from diffspeaker3d.controls.targets import OPEN_VOWELS, SEAL, load_rules
 from diffspeaker3d.speech.phones import SILENCE, VISEMES, Phone, Segment, segments
 
 RAMP_SECONDS = 0.035  # into and out of what the phones demand
@@ -49,13 +49,13 @@ def guide_controls(
     """
     guided = np.array(controls, np.float32)
     lips = {name: guided[:, names.index(name)] for name in _CHANNELS if name in names}  # views: written through
-    spoken = segments(phones)
+    spoken, targets = segments(phones), load_rules().targets
     times = np.arange(len(guided)) / fps
     for segment in spoken:
         if segment.viseme in OPEN_VOWELS:
             inside = _inside(times, segment)
             _at_most(lips, "mouthClose", OPEN_CLOSURE, inside)
-            _at_least(lips, "jawOpen", LEAST_OPENING * TARGETS[segment.viseme].gestures["jawOpen"], inside)
+            _at_least(lips, "jawOpen", LEAST_OPENING * targets[segment.viseme].gestures["jawOpen"], inside)
     lengths = [np.inf, *(s.end - s.start for s in spoken), np.inf]
     for segment, before, after in zip(spoken, lengths[:-2], lengths[2:], strict=True):
         if segment.viseme in ("FF", "PP"):

@@ -1,9 +1,10 @@
 """Numbers about faces that move, each with its formula, unit, reduction and source in its docstring.
 
 vertex       LVE, FDD, MVE, jitter                            pooling   many clips, one number, and how sure
-mouth        opening, lip DTW, MTM, closures, beat alignment  regions   which vertices a number was computed on
+mouth        opening, MTM, closures, beat alignment  regions   which vertices a number was computed on
 samples      diversity, coverage error                        frechet   distance between crowds of motion
-baselines    what any number must beat                        accumulators   torchmetrics for training loops
+baselines    what any number must beat                        line      one animated line, without a recording
+metric       what a metric of an evaluation is, and may look at   catalog, registry   all of them, found by file
 frames       checks and pieces of sequences
 """
 
@@ -14,10 +15,8 @@ from diffspeaker3d.metrics.mouth import (
     bilabial_closure_recall,
     closure_threshold,
     false_closure,
-    lip_dtw,
     mean_temporal_misalignment,
     mouth_opening,
-    mouth_opening_distance,
 )
 from diffspeaker3d.metrics.pooling import confidence_interval, pool
 from diffspeaker3d.metrics.regions import describe_region, region_hash
@@ -43,12 +42,10 @@ __all__ = [
     "false_closure",
     "frechet_distance",
     "jitter",
-    "lip_dtw",
     "lip_vertex_error",
     "mean_temporal_misalignment",
     "mean_vertex_error",
     "mouth_opening",
-    "mouth_opening_distance",
     "pool",
     "region_hash",
     "upper_face_dynamics_deviation",

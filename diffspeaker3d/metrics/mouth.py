@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.metrics.frames import CHUNK_FRAMES, as_array, check_pair, check_region
+from diffspeaker3d.metrics.frames import CHUNK_FRAMES, as_array
 from diffspeaker3d.topology import METRES_PER_UNIT, Topology
 
 MTM_SIGMA = 2.0  # frames, Gaussian smoothing of the opening
@@ -40,29 +40,6 @@ def mouth_opening(vertices: Any, topology: Topology) -> np.ndarray:
         if len(piece := as_array(vertices[start : start + CHUNK_FRAMES]))
     ]
     return np.concatenate(pieces or [np.zeros(0)]) * METRES_PER_UNIT.get(topology.unit, 1.0)
-
-
-def mouth_opening_distance(pred: Any, target: Any, topology: Topology) -> float:
-    """Mean over frames of |opening of the prediction - opening of the recording|, metres.
-
-    The mouth-opening difference of the papers; JambaTalk's MOD is something else (a difference of velocities).
-    """
-    check_pair(pred, target)
-    return float(np.abs(mouth_opening(pred, topology) - mouth_opening(target, topology)).mean())
-
-
-def lip_dtw(pred: Any, target: Any, lips: np.ndarray) -> float:
-    """Lip distance after the best alignment in time: what is left when lag and tempo are forgiven, in the unit.
-
-    Dynamic time warping with cost d(i, j) = sqrt(mean_{v in L} |p_iv - g_jv|^2), the sum along the best path divided by
-    its length. Blind to a constant lag (but for the ends). See Imitator (Thambiraja et al. 2023) for DTW on lips.
-    """
-    check_pair(pred, target)
-    flat = [as_array(x[:, check_region(lips, "lips")]).reshape(len(x), -1).astype(np.float64) for x in (pred, target)]
-    squares = [np.square(x).sum(1) for x in flat]
-    cost = np.sqrt(np.maximum(squares[0][:, None] + squares[1] - 2 * flat[0] @ flat[1].T, 0) / len(lips))
-    path = dtw_path(cost)
-    return float(cost[path[:, 0], path[:, 1]].mean())
 
 
 def mean_temporal_misalignment(pred_opening: np.ndarray, target_opening: np.ndarray, fps: float) -> float:

@@ -12,10 +12,8 @@ from diffspeaker3d.metrics import (
     bilabial_closure_recall,
     closure_threshold,
     false_closure,
-    lip_dtw,
     mean_temporal_misalignment,
     mouth_opening,
-    mouth_opening_distance,
 )
 from diffspeaker3d.metrics.mouth import dtw_path
 from diffspeaker3d.topology import Topology
@@ -44,22 +42,10 @@ def test_opening_is_in_metres_whatever_the_unit() -> None:
         mouth_opening(vertices, Topology("bare", np.array([[0, 1, 2]], np.int32), 3))
 
 
-def test_opening_distance_is_the_mean_magnitude() -> None:
-    assert mouth_opening_distance(opened(np.array([1.0, 2, 3])), opened(np.array([2.0, 2, 1])), mouth()) == 1.0
-
-
 def test_the_cheapest_path_is_found() -> None:
     a, b = np.array([0.0, 1, 2, 2, 0]), np.array([0.0, 0, 1, 2, 0])
     path = dtw_path(np.abs(a[:, None] - b))
     assert path.tolist() == [[0, 0], [0, 1], [1, 2], [2, 3], [3, 3], [4, 4]]
-
-
-def test_lip_dtw_forgives_tempo_and_counts_distance() -> None:
-    opening = np.array([0.0, 0, 1, 2, 2, 1, 0, 0])
-    slower = np.array([0.0, 1, 1, 2, 1, 1, 0, 0])
-    lips = np.array([0])
-    assert lip_dtw(opened(slower), opened(opening), lips) == 0
-    assert lip_dtw(opened(opening) + np.array([0, 0, 3.0]), opened(opening), lips) == pytest.approx(3)
 
 
 @pytest.mark.parametrize("lag", [0, 1, 3])
