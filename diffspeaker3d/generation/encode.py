@@ -9,7 +9,9 @@ from diffspeaker3d.audio import SAMPLE_RATE
 from diffspeaker3d.models import AudioEncoder
 
 ENCODE_SECONDS = 120  # speech encoded at once
-ENCODE_MARGIN = 12  # seconds of context on either side of it: more than any encoder's reach, and whole hops of WhisperEncoder
+ENCODE_MARGIN = (
+    12  # seconds of context on either side of it: more than any encoder's reach, and whole hops of WhisperEncoder
+)
 
 
 def encode(encoder: AudioEncoder, waveform: Tensor, num_frames: int, fps: float) -> Tensor:
