@@ -33,7 +33,8 @@ def encode(encoder: AudioEncoder, waveform: Tensor, num_frames: int, fps: float)
         context = int((start - first) * fps)
         count = min(int(ENCODE_SECONDS * fps), num_frames - int(start * fps))
         if count > 0:
-            pieces.append(_encode_whole(encoder, piece, context + count)[:, context:])
+            heard = min(int(len(piece) / SAMPLE_RATE * fps), num_frames - int(first * fps))  # what follows is heard too
+            pieces.append(_encode_whole(encoder, piece, max(heard, context + count))[:, context : context + count])
     return torch.cat(pieces, 1)
 
 
