@@ -99,6 +99,19 @@ def _bounded(triangle: np.ndarray, reduced: np.ndarray) -> np.ndarray:
     return solved
 
 
+def performance(animation: Animation) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The weights (T, K) of an animation and their names: its own, or solved from its vertices; no names without shapes."""
+    if animation.weights is not None:
+        return animation.weights, animation.weight_names
+    basis = animation.topology.blendshapes
+    if basis is None:
+        raise InputError(
+            f"topology {animation.topology.name} has neither weights nor blendshapes, so nothing can be driven by it; "
+            "animate the mannequin, or write .usdc or .npz"
+        )
+    return solve(animation), basis.names
+
+
 def drive(animation: Animation, topology: Topology, template: np.ndarray | None = None) -> Animation:
     """The same performance on another head, through shapes of the same names.
 
@@ -117,11 +130,7 @@ def drive(animation: Animation, topology: Topology, template: np.ndarray | None 
         raise InputError(
             f"topology {topology.name} has no blendshapes, so nothing can drive it; fit it first (heads.fit.fit_head)"
         )
-    if animation.weights is not None:
-        weights, names = animation.weights, animation.weight_names
-    else:
-        weights = solve(animation)
-        names = animation.topology.blendshapes.names if animation.topology.blendshapes is not None else ()
+    weights, names = performance(animation)
     target = topology.blendshapes.names
     common = [name for name in target if name in names]
     if not common:

@@ -1,4 +1,4 @@
-"""A character file as one mesh with ARKit blendshapes, so that every other format can show the character too."""
+"""A character file as one mesh with blendshapes, so that every other format can show the character too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.geometry.gltf import Gltf, pieces, visible_nodes
+from diffspeaker3d.heads.bones import posed
 from diffspeaker3d.heads.character import Character
 from diffspeaker3d.topology import Blendshapes, Topology
 
@@ -14,12 +15,13 @@ MOST_NUMBERS = 1 << 26  # of all shapes
 
 
 def character_topology(character: Character) -> Topology:
-    """All triangles that the character shows at rest, in the scene's space, with the ARKit shapes of every driven mesh.
+    """All triangles that the character shows at rest, in the scene's space, with the shapes of every driven mesh.
 
-    Vertices keep the file's order, node after node; skinned ones stand where their bones put them.
+    Vertices keep the file's order, node after node; skinned ones stand where their bones put them. A bone's turn is a shape too, the
+    straight way to where it ends.
 
     Returns:
-        Topology: template `rest`, unit m, `blendshapes` named as in `arkit`.
+        Topology: template `rest`, unit m, `blendshapes` named as `character.names`.
 
     Raises:
         InputError: no triangles, broken arrays, or more vertices than LARGEST.
@@ -34,7 +36,9 @@ def character_topology(character: Character) -> Topology:
     for piece, start in zip(shown, starts, strict=False):
         for number, name in enumerate(character.meshes.get(piece.mesh, ())):
             if name is not None and (delta := gltf.target(piece.primitive, number)) is not None:
-                deltas[names.index(name), start : start + len(delta)] = piece.into_scene(delta)
+                deltas[names.index(name), start : start + len(delta)] += piece.into_scene(delta)
+    for name, (turn, control) in character.bone_shapes.items():
+        deltas[names.index(name)] += posed(gltf, turn, control)
     template = np.concatenate([piece.vertices for piece in shown]).astype(np.float32)
     faces = np.concatenate([piece.faces + start for piece, start in zip(shown, starts, strict=False)])
     return Topology(

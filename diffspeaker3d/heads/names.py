@@ -23,7 +23,7 @@ SIDES: Mapping[str, str] = {
 }  # fmt: skip
 # Words that describe where a shape lives, never what it does.
 NEUTRAL = _words(
-    "bs blendshape blendshapes blend shape shapes shp arkit apple ctrl ctrls control expression expressions exp "
+    "bs ar kit blendshape blendshapes blend shape shapes shp arkit apple ctrl ctrls control expression expressions exp "
     "face facial head morph morphs morpher morphtarget target targets key keys sk mesh geo geometry body skin m "
     "mid middle center centre c character char avatar model base default pasted teeth tongue lash lashes eyelash "
     "eyelashes vrc vrm"
