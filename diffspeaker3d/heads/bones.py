@@ -105,6 +105,14 @@ class _Scene:
     def size(self) -> float:
         return float(np.ptp(self.vertices, axis=0).max())
 
+    def between_the_lips(self) -> np.ndarray:
+        """Mask (V,) of what lies within the box of the parts that open, none where no shape does."""
+        travel = np.linalg.norm(self.opening, axis=1)
+        far = travel > 0.5 * travel.max(initial=0)
+        if not far.any():
+            return far
+        return ((self.vertices > self.vertices[far].min(0)) & (self.vertices < self.vertices[far].max(0))).all(1)
+
     def carried(self, node: int) -> np.ndarray:
         """Share (V,) of every vertex that moves along when a node does."""
         above = self.world[self.parents[node]] if node in self.parents else np.eye(4)
@@ -226,10 +234,10 @@ def _jaw(scene: _Scene, node: int) -> Turn | None:
     axis = np.cross(ahead, -UP) / np.linalg.norm(ahead)
     travel = np.linalg.norm(scene.opening, axis=1)
     if not travel.any():
-        return scene.turn(node, {JAW: axis * JAW_ANGLE})
+        return scene.turn(node, {JAW: axis * JAW_ANGLE}) if reach @ UP < 0 else None
     behind = held & (travel < 0.1 * travel.max())
-    if behind.sum() < FEWEST:
-        return None
+    if behind.sum() < FEWEST or scene.between_the_lips()[behind].mean() < BETWEEN_THE_LIPS:
+        return None  # nothing is left behind, or it is elsewhere: a lock of hair on a bone that was taken for the jaw
     most = travel > 0.7 * travel.max()
     if carried[most].mean() > HELD:
         log.warning(
@@ -307,15 +315,12 @@ def _name_what_stays(scene: _Scene, turns: Sequence[Turn]) -> None:
     moves = travel > 0.02 * travel.max(initial=0)
     for turn in turns:
         moves |= scene.carried(turn.node) > 0.02
-    if not moves.any():
-        return
-    far = travel > 0.5 * travel.max() if travel.any() else moves
-    low, high = scene.vertices[far].min(0), scene.vertices[far].max(0)
-    still = []
-    for start, stop, node in zip(scene.starts, scene.starts[1:], scene.nodes, strict=False):
-        inside = (scene.vertices[start:stop] > low).all(1) & (scene.vertices[start:stop] < high).all(1)
-        if not moves[start:stop].any() and inside.mean() > BETWEEN_THE_LIPS:
-            still.append(scene.gltf.document.nodes[node].name or f"node {node}")
+    inside = scene.between_the_lips()
+    still = [
+        scene.gltf.document.nodes[node].name or f"node {node}"
+        for start, stop, node in zip(scene.starts, scene.starts[1:], scene.nodes, strict=False)
+        if not moves[start:stop].any() and inside[start:stop].mean() > BETWEEN_THE_LIPS
+    ]
     if still:
         log.warning(
             "%s: stays still in the mouth while the jaw opens, without shapes and on no jaw bone: %s",

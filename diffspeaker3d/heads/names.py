@@ -31,7 +31,7 @@ NEUTRAL = _words(
 # A shape of such a name bends, undoes or combines another one.
 CORRECTIVE = _words(
     "corrective correctives corr fix fixed combo combination combined inverse inverted inverse inv neg negative "
-    "minus anti not no half wrinkle wrinkles wrinkled delta offset old unused backup extra extreme without add "
+    "minus min anti not no half wrinkle wrinkles wrinkled delta offset old unused backup extra extreme without add "
     "additive mirror mirrored"
 )
 FACE = _words(

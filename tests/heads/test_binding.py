@@ -191,3 +191,9 @@ def test_weights_lie_in_range_and_follow_any_performance() -> None:
         fewer = found.weights(generator.random((3, 1)), ("jawOpen",))  # a performance of one control
         assert fewer.max() > 0
     assert set(VISEMES) & set(bind({0: OCULUS}).sources)
+
+
+def test_the_example_of_the_docs_is_a_map() -> None:
+    example = read_names(Path(__file__).parents[2] / "docs" / "names.yaml")
+    found = bind({0: list(example)}, example)
+    assert found.speaks and "mouthClose" in found.sources and found.meshes[0][-1] is None

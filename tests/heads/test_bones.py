@@ -214,6 +214,15 @@ def test_what_stays_still_is_named(mannequin: Topology, tmp_path: Path, caplog: 
     assert "stays still in the mouth while the jaw opens, without shapes and on no jaw bone: Lower" in caplog.text
 
 
+def test_a_lock_of_hair_called_jaw_is_left_alone(mannequin: Topology, tmp_path: Path) -> None:
+    names = (
+        "CC_Base_JawRoot",
+        "CC_Base_R_Eye",
+    )  # the left eye hangs on a bone called jaw, the jaw on one called nothing
+    found = load_character(character(tmp_path / "rig.glb", mannequin, np.eye(4), jaw="Bone.003", eyes=names))
+    assert found.turns == ()
+
+
 def test_no_mouth_at_all_is_refused(mannequin: Topology, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none of its shapes is known to open the mouth; it has browInnerUp"):
         load_character(character(tmp_path / "rig.glb", mannequin, np.eye(4), shapes=("browInnerUp",), jaw="Bone.003"))

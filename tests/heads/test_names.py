@@ -83,7 +83,7 @@ def test_one_label_alone(label: str, name: str) -> None:
 
 def test_what_means_something_else_is_left_alone() -> None:
     labels = [
-        "mouthOpenSmile", "jawOpen_mouthClose", "jaw_open_corrective", "fix_jawOpen", "eyeblinkleft_half", "mouthUpperUp_lower",
+        "mouthOpenSmile", "jawOpen_mouthClose", "jaw_open_corrective", "fix_jawOpen", "eyeblinkleft_half", "Expressions_mouthSmile_min", "mouthUpperUp_lower",
         "Mouth_L_Corner", "Mouth_R_Corner", "Mouth_Width", "Jaw_Width", "Eye_Distance", "noseLength", "browHeight", "cheekbones",
         "hatTilt", "Fat", "Muscular", "Breast_L", "Open", "Wide", "smile", "A", "happy", "Key 1", "Basis", "", "jawOpen_L", "顔", "…",
     ]  # fmt: skip
