@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -129,13 +130,16 @@ class _Scene:
         return Turn(node, about.name or str(node), vectors, _rotation(above), _rotation(local_matrix(about)))
 
 
-def find_turns(gltf: Gltf, binding: Binding, humanoid: Mapping[str, int]) -> tuple[Turn, ...]:
+def find_turns(
+    gltf: Gltf, binding: Binding, humanoid: Mapping[str, int], gaze: Mapping[str, float] = MappingProxyType({})
+) -> tuple[Turn, ...]:
     """Bones to turn so that nothing of the mouth and the eyes stays behind; what stays still all the same is logged.
 
     Args:
         gltf: the character.
         binding: what drives its shapes.
         humanoid: VRM's bones, see `vrm.bones`.
+        gaze: how far its eyes turn, see `vrm.gaze`; as far as the gaze by default.
     """
     document = gltf.document
     if not any(node.mesh is not None for node in document.nodes):
@@ -144,7 +148,7 @@ def find_turns(gltf: Gltf, binding: Binding, humanoid: Mapping[str, int]) -> tup
     jaws = [humanoid["jaw"]] if "jaw" in humanoid else _called_jaw(gltf)
     turns = [turn for node in jaws[:MOST_BONES] if node < len(document.nodes) and (turn := _jaw(scene, node))][:1]
     if not any(source.startswith("eyeLook") for source in binding.sources):
-        turns += _eyes(scene, humanoid)
+        turns += _eyes(scene, humanoid, gaze)
     movable = [turn for turn in turns if document.nodes[turn.node].matrix is None]
     for turn in turns:
         if turn not in movable:
@@ -259,7 +263,7 @@ def _angle(arms: np.ndarray, moved: np.ndarray, axis: np.ndarray) -> float:
     return float(np.arctan2((np.cross(before, after) @ axis).sum(), (before * after).sum()))
 
 
-def _eyes(scene: _Scene, humanoid: Mapping[str, int]) -> list[Turn]:
+def _eyes(scene: _Scene, humanoid: Mapping[str, int], gaze: Mapping[str, float]) -> list[Turn]:
     """Both eyes, by the line between them; none unless each is a ball around its bone."""
     eyes: dict[str, int] = {}
     for side in ("Left", "Right"):
@@ -279,7 +283,8 @@ def _eyes(scene: _Scene, humanoid: Mapping[str, int]) -> list[Turn]:
     for side, node in eyes.items():
         outward = 1.0 if side == "Left" else -1.0
         ways = {"Up": -left, "Down": left, "Out": outward * UP, "In": -outward * UP}
-        turns.append(scene.turn(node, {f"eyeLook{way}{side}": EYE_ANGLE * axis for way, axis in ways.items()}))
+        vectors = {f"eyeLook{way}{side}": EYE_ANGLE * gaze.get(way, 1.0) * axis for way, axis in ways.items()}
+        turns.append(scene.turn(node, vectors))
     return turns
 
 
