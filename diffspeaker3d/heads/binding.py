@@ -184,9 +184,13 @@ def _bind(
         doubled = _doubled(meshes, free, table, path)
         spare |= doubled
         used = {label for mesh, targets in meshes.items() for label in targets if (mesh, label) not in doubled}
-        mine = _without_doubles(
-            {label: table.shapes[match.name] for label, match in free.items() if label in used}, driven
-        )
+        names = {match.name for match in believed.values()}
+        mine = {
+            label: table.shapes[match.name]
+            for label, match in free.items()
+            if label in used and not any(_is_part(match.name, whole, table) for whole in names)
+        }
+        mine = _without_doubles(mine, driven)
         counts[table.title] += len(mine)
         recipes |= mine
         driven |= {source for recipe in mine.values() for source in recipe}
@@ -233,6 +237,12 @@ def _vocabulary(patterns: tuple[str, ...]) -> Vocabulary:
 
 def _other_side(name: str) -> str:
     return name.replace("Left", "Right") if "Left" in name else name.replace("Right", "Left")
+
+
+def _is_part(name: str, whole: str, table: Convention) -> bool:
+    """Whether a name continues another that takes the same: LipFunnelUpper beside LipFunnel."""
+    recipe = table.shapes[name]
+    return bool(recipe) and name != whole and name.startswith(whole) and recipe == table.shapes[whole]
 
 
 def _is_half(name: str, table: Convention) -> bool:
