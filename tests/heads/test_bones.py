@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from diffspeaker3d.animation import Animation
@@ -211,6 +212,18 @@ def test_a_vrm_says_which_bones_and_how_far(extension: dict[str, Any], mannequin
     assert set(turns) == {"b1", "b2", "b3"}
     assert np.degrees(np.linalg.norm(turns["b2"].vectors["eyeLookUpLeft"])) == pytest.approx(2.5)
     assert np.degrees(np.linalg.norm(turns["b3"].vectors["eyeLookDownRight"])) == pytest.approx(25)
+
+
+@pytest.mark.parametrize("degrees", [0, 180])
+def test_an_avatar_of_vrm_0_looks_ahead(degrees: int, mannequin: Topology, tmp_path: Path) -> None:
+    gltf = open_gltf(character(tmp_path / "me.glb", mannequin, np.eye(4), rigid=True))
+    document = {**gltf.json, "extensions": VRM0}
+    document["nodes"][0]["rotation"] = Rotation.from_euler("y", degrees, degrees=True).as_quat().tolist()
+    (tmp_path / "me.vrm").write_bytes(pack(document, bytes(gltf.buffers[0] or b""), ".glb"))
+    found = load_character(tmp_path / "me.vrm")
+    topology = character_topology(found)
+    moved = np.asarray(found.perform(performance(mannequin, jawOpen=[1]), topology).vertices[0])
+    assert cKDTree(moved).query(truth(mannequin, "skin", jawOpen=1))[0].max() < 1e-5
 
 
 def test_rigid_parts_turn_with_their_bone(mannequin: Topology, tmp_path: Path) -> None:
