@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 def main(cfg: DictConfig) -> None:
     if cfg.checkpoint is not None:
         _convert(cfg)
+    elif cfg.encoder is not None:
+        _fetch_encoder(cfg)
     elif cfg.get("dataset") is None:
         raise InputError(
             "dataset: is needed; known: vocaset, biwi, folder, synthetic, speech; or checkpoint=FILE converts official weights"
@@ -108,8 +111,18 @@ def _convert(cfg: DictConfig) -> None:
     if cfg.out is None:
         raise InputError("out: is needed; give out=DIR, where the converted checkpoint shall be")
     dataset = cfg.dataset.name if cfg.get("dataset") else "vocaset"
-    convert_official(cfg.checkpoint, cfg.out, dataset=dataset, encoder=cfg.encoder)
+    convert_official(cfg.checkpoint, cfg.out, dataset=dataset, encoder=cfg.encoder or "wav2vec2")
     log.info("%s: converted; use checkpoint=%s", cfg.checkpoint, cfg.out)
+
+
+def _fetch_encoder(cfg: DictConfig) -> None:
+    """The weights that `audio_encoder=whisper_tiny` loads."""
+    from diffspeaker3d.models.encoders.whisper_weights import prepare_whisper
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    out = _path(cfg.out) or cache / "diffspeaker3d" / "whisper-tiny.en.safetensors"
+    prepare_whisper(str(cfg.encoder), out)
+    log.info("%s: the encoder's weights; use audio_encoder=whisper_tiny audio_encoder.weights=%s", out, out)
 
 
 def _path(value: str | None) -> Path | None:

@@ -16,6 +16,7 @@ from diffspeaker3d.models.diffspeaker import DiffSpeaker
 from diffspeaker3d.models.encoders.base import AudioEncoder
 from diffspeaker3d.models.encoders.mel import MelEncoder
 from diffspeaker3d.models.encoders.transformers import TransformersEncoder
+from diffspeaker3d.models.encoders.whisper import WhisperEncoder
 from diffspeaker3d.models.motion import ControlMotion, MotionSpace, VertexMotion
 from diffspeaker3d.models.motion_model import Conditions, MotionModel, Sampler
 
@@ -32,6 +33,7 @@ __all__ = [
     "Sampler",
     "TransformersEncoder",
     "VertexMotion",
+    "WhisperEncoder",
     "build",
     "checkpoint_hash",
     "convert_official",
