@@ -32,7 +32,7 @@ def main(cfg: DictConfig) -> None:
 
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device, precision=cfg.precision)
-    head = open_template(cfg.template, _plain(cfg.landmarks), animator.topology)
+    head = open_template(cfg.template, _plain(cfg.landmarks), animator.topology, cfg.names)
     options = animator.check(options_of(cfg, own_head=head is not None))
     inspected, failures = [], []
     for result in run_jobs(

@@ -144,7 +144,7 @@ def datamodule(cfg: DictConfig, corpus: Corpus, encoder: AudioEncoder) -> ClipDa
     if encoder.frozen and cfg.init is None:
         encoder.calibrate(heard(corpus, encoder, CALIBRATION_CLIPS))
     return ClipDataModule(
-        corpus.root,
+        corpus,
         batch_size=cfg.data.batch_size,
         crop_seconds=cfg.data.crop_seconds,
         num_workers=cfg.data.num_workers,
