@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Any
-
-from omegaconf import DictConfig, ListConfig
+from typing import TYPE_CHECKING, Any
 
 from diffspeaker3d.config import door
+
+if TYPE_CHECKING:
+    from diffspeaker3d.config.schema import Evaluate
 
 log = logging.getLogger(__name__)
 
 
 @door("evaluate")
-def main(cfg: DictConfig) -> None:
+def main(cfg: Evaluate) -> None:
+    from diffspeaker3d.config import as_config
     from diffspeaker3d.data.prepared import open_corpus
     from diffspeaker3d.evaluation import (
         EvaluationOptions,
@@ -46,7 +48,7 @@ def main(cfg: DictConfig) -> None:
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device)
     against = {name: SpeechAnimator.from_pretrained(folder, device=cfg.device) for name, folder in others.items()}
-    corpus = open_corpus(cfg.dataset)
+    corpus = open_corpus(as_config(cfg.dataset))
     for one in (animator, *against.values()):  # a style or a number of steps that one of them does not know
         one.options(style=next((clip.style for clip in corpus.split(cfg.split)), None), steps=cfg.steps)
     if options.worst:
@@ -73,7 +75,7 @@ def _items(value: Any) -> tuple[Any, ...]:
     """A list from the command line; one thing stands for a list of one, null for none."""
     if value is None:
         return ()
-    return tuple(value) if isinstance(value, ListConfig) else (value,)
+    return tuple(value) if isinstance(value, list) else (value,)
 
 
 if __name__ == "__main__":

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
-
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING, Any
 
 from diffspeaker3d.config import door
 from diffspeaker3d.errors import InputError
+
+if TYPE_CHECKING:
+    from diffspeaker3d.config.schema import Prepare
 
 log = logging.getLogger(__name__)
 
 
 @door("prepare")
-def main(cfg: DictConfig) -> None:
+def main(cfg: Prepare) -> None:
     if cfg.checkpoint is not None:
         _convert(cfg)
-    elif cfg.get("dataset") is None:
+    elif cfg.dataset is None:
         raise InputError(
             "dataset: is needed; known: vocaset, biwi, folder, synthetic, speech; or checkpoint=FILE converts official weights"
         )
@@ -30,7 +31,7 @@ def main(cfg: DictConfig) -> None:
         _prepare(cfg)
 
 
-def _prepare(cfg: DictConfig) -> None:
+def _prepare(cfg: Prepare) -> None:
     """A raw corpus in `cfg.raw` into the checked layout in `cfg.root`."""
     from diffspeaker3d.data.build import BuildOptions, build_corpus
     from diffspeaker3d.data.plan import Plan, load_plan
@@ -70,7 +71,7 @@ def _prepare(cfg: DictConfig) -> None:
     )
 
 
-def _synthesise(cfg: DictConfig) -> None:
+def _synthesise(cfg: Prepare) -> None:
     """The synthetic corpus, made by its own recipe."""
     from diffspeaker3d.data.sources.synthetic.build import build_corpus
 
@@ -83,7 +84,7 @@ def _synthesise(cfg: DictConfig) -> None:
     log.info("%s: %d clips", root, len(corpus.clips))
 
 
-def _align(cfg: DictConfig) -> None:
+def _align(cfg: Prepare) -> None:
     """Transcribed recordings into a corpus, by forced alignment and articulation."""
     from diffspeaker3d.data.prepared import open_speech
 
@@ -101,13 +102,13 @@ def _align(cfg: DictConfig) -> None:
     )
 
 
-def _convert(cfg: DictConfig) -> None:
+def _convert(cfg: Prepare) -> None:
     """Official weights into a checkpoint folder."""
     from diffspeaker3d.models.convert import convert_official
 
     if cfg.out is None:
         raise InputError("out: is needed; give out=DIR, where the converted checkpoint shall be")
-    dataset = cfg.dataset.name if cfg.get("dataset") else "vocaset"
+    dataset = cfg.dataset.name if cfg.dataset else "vocaset"
     convert_official(cfg.checkpoint, cfg.out, dataset=dataset, encoder=cfg.encoder)
     log.info("%s: converted; use checkpoint=%s", cfg.checkpoint, cfg.out)
 
