@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from diffspeaker3d.errors import InputError
+from diffspeaker3d.phone import Phone
 from diffspeaker3d.topology import Topology
 
 CHUNK_FRAMES = 256  # frames handled at once wherever a whole animation is walked through
@@ -62,6 +63,7 @@ class Animation:
         template (array (V, 3) float32): the neutral face.
         waveform (array (N,) float32 in [-1, 1]) and sample_rate (Hz): the sound, or None and None.
         weights (array (T, K) float32) and weight_names: blendshape weights in [0, 1] that make the vertices, or None and ().
+        phones: what is said and when, where a transcript was given; else None.
         provenance: what made it (checkpoint hash, config, seed, versions); JSON types only.
     """
 
@@ -73,6 +75,7 @@ class Animation:
     sample_rate: int | None = None
     weights: np.ndarray | None = None
     weight_names: tuple[str, ...] = ()
+    phones: tuple[Phone, ...] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ def main(cfg: Evaluate) -> None:
         try_drawing,
         write_report,
     )
+    from diffspeaker3d.generation.options import Options
     from diffspeaker3d.generation.pipeline import SpeechAnimator, set_threads
     from diffspeaker3d.rendering import RenderOptions
 
@@ -50,7 +51,7 @@ def main(cfg: Evaluate) -> None:
     against = {name: SpeechAnimator.from_pretrained(folder, device=cfg.device) for name, folder in others.items()}
     corpus = open_corpus(as_config(cfg.dataset))
     for one in (animator, *against.values()):  # a style or a number of steps that one of them does not know
-        one.options(style=next((clip.style for clip in corpus.split(cfg.split)), None), steps=cfg.steps)
+        one.check(Options(style=next((clip.style for clip in corpus.split(cfg.split)), None), steps=cfg.steps))
     if options.worst:
         try_drawing(cfg.renderer)
     folder = Path(cfg.out or f"outputs/evaluate/{corpus.name}-{cfg.split}")

@@ -14,7 +14,8 @@ from diffspeaker3d.animation import Animation
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.formats import FORMATS, save
 from diffspeaker3d.formats.html import HtmlOptions, page
-from diffspeaker3d.generation.pipeline import MAX_STRENGTH, SpeechAnimator
+from diffspeaker3d.generation.options import MAX_STRENGTH
+from diffspeaker3d.generation.pipeline import SpeechAnimator
 
 if TYPE_CHECKING:
     import gradio
@@ -48,7 +49,7 @@ class Page:
 
     def __init__(self, animator: SpeechAnimator, folder: Path) -> None:
         self.animator, self.folder = animator, folder
-        self.styles: list[str] = list(animator.styles or animator.model.style_names)
+        self.styles: list[str] = list(animator.styles.names)
         self.heads: list[str] = list(animator.topology.templates)
 
     def animate(
@@ -241,7 +242,7 @@ def _inputs(words: Page) -> list[Any]:
     with gr.Accordion("More", open=False):
         with gr.Row():
             seed = gr.Number(0, precision=0, minimum=0, label="Seed", info="blinks, gaze, brows", min_width=120)
-            default = dict(words.animator.config.get("sampling", {})).get("steps", 10)
+            default = words.animator.sampling.steps
             limit = min(max(MAX_STEPS, default), words.animator.schedule.num_timesteps)
             steps = gr.Slider(1, limit, default, step=1, label="Steps", info="more is slower", min_width=120)
         strength = gr.Slider(0, MAX_STRENGTH, 1.0, step=0.05, label="Strength", info="how far the face moves")

@@ -23,13 +23,13 @@ from diffspeaker3d.audio import load_audio
 from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.data.statistics import motion_statistics
-from diffspeaker3d.diffusion import SamplingOptions, ddim_sample, initial_noise
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.evaluation.clip import own_spread
 from diffspeaker3d.files import atomic_path
 from diffspeaker3d.generation.pipeline import SpeechAnimator
+from diffspeaker3d.generation.sample import Sampling, sample
 from diffspeaker3d.metrics import coverage_error, diversity, pool, upper_face_dynamics_deviation
-from diffspeaker3d.models import Denoiser, checkpoint_hash
+from diffspeaker3d.models import checkpoint_hash
 
 log = logging.getLogger(__name__)
 
@@ -112,16 +112,11 @@ def kept_scores(
 def sampled(animator: SpeechAnimator, corpus: Corpus, clip: ClipRecord, samples: int) -> np.ndarray:
     """Weights (N, T, K) of a clip in its own style, seeds 0 to N - 1, straight from the network; speech is encoded once."""
     model, count = animator.model, torch.tensor([clip.num_frames])
-    denoiser = model.denoiser
-    assert isinstance(denoiser, Denoiser)  # every run of this experiment has one
     waveform = torch.from_numpy(load_audio(corpus.audio_path(clip)))
-    options = SamplingOptions(steps=animator.config["sampling"]["steps"])
+    options = Sampling(steps=animator.config["sampling"]["steps"])
     features = model.audio_encoder(waveform[None], torch.tensor([len(waveform)]), count).expand(samples, -1, -1)
-    style = torch.tensor([animator.style_vector(clip.style)]).expand(samples, -1)
-    condition = denoiser.condition(features, style, None, animator.schedule.timesteps(options.steps, options.spacing))
-    space = denoiser.in_space("auto", condition)
-    noise = initial_noise([(clip.num_frames, model.motion.dim)] * samples, list(range(samples)))
-    state = space.lift(ddim_sample(space, animator.schedule, space.project(noise), options))
+    conditions = {"style": torch.tensor([animator.style_vector(clip.style)]).expand(samples, -1)}
+    state = sample(model, animator.schedule, features, conditions, options, range(samples))
     return close_lips(model.motion.decode(state).numpy())
 
 

@@ -20,6 +20,7 @@ from diffspeaker3d.data.clips import read_phones
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.generation.pipeline import SpeechAnimator
+from diffspeaker3d.generation.sample import sample
 from diffspeaker3d.metrics import Share, bilabial_closure_recall, closure_threshold, false_closure, mouth_opening
 from diffspeaker3d.speech.phones import VISEMES, VOWELS, viseme_frames
 
@@ -60,8 +61,9 @@ def listen(
         count = torch.tensor([clip.num_frames])
         with torch.inference_mode():
             features = model.audio_encoder(waveform[None], torch.tensor([len(waveform)]), count)
-            style = torch.tensor([animator.style_vector(clip.style)])
-            controls = model.motion.decode(animator._sample(features, style, 0, None, None))[0].numpy()
+            conditions = {"style": torch.tensor([animator.style_vector(clip.style)])}
+            state = sample(model, animator.schedule, features, conditions, animator.sampling, [0])
+            controls = model.motion.decode(state)[0].numpy()
             logits = model.viseme_logits(features)
         if logits is None:
             raise InputError("this checkpoint does not name visemes: train it with num_visemes")

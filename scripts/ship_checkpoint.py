@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from diffspeaker3d.generation.pipeline import DEFAULT_CHECKPOINT
+from diffspeaker3d.generation.load import DEFAULT_CHECKPOINT
 from diffspeaker3d.models import load_checkpoint, save_checkpoint
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"

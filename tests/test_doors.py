@@ -12,10 +12,10 @@ import pytest
 import soundfile
 from hydra import compose, initialize_config_dir
 
-from diffspeaker3d.animate import find_audio, plan_jobs
 from diffspeaker3d.config import CONF_DIR
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.formats import load_animation
+from diffspeaker3d.generation.jobs import find_audio, plan_jobs
 
 SMALL = [
     "audio_encoder.width=32", "audio_encoder.dilations=[1,2]", "denoiser.width=32", "denoiser.feedforward=32", "denoiser.layers=1",

@@ -121,10 +121,12 @@ def _verbatim(key: str, value: str, how: AsTyped, many: bool) -> str:
         return value
     if not value:
         raise InputError(f"{key}: is empty; give {how.value}, or null for none")
-    is_path = how in (AsTyped.PATH, AsTyped.PATHS, AsTyped.NAMED_PATHS)
+    is_path = how not in (AsTyped.TEXT, AsTyped.TEXTS)
     exists = is_path and _exists(value)
     if many and "," in value and not exists and not value.startswith(("[", "{")):
         return ",".join(_quoted(_path(item) if is_path else item) for item in value.split(","))
+    if how is AsTyped.PATH_OR_TABLE and not exists and value.startswith("{"):
+        return value
     if how is AsTyped.NAMED_PATHS:
         return _named_paths(key, value)
     if how in (AsTyped.PATHS, AsTyped.TEXTS) and not exists and value.startswith("[") and value.endswith("]"):

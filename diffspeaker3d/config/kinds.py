@@ -18,6 +18,7 @@ class AsTyped(Enum):
     PATH = "a path"
     TEXTS = "a text, or a list of them in brackets"
     PATHS = "a path, or a list of them in brackets"
+    PATH_OR_TABLE = "a path, or a table in braces"
     NAMED_PATHS = "names with paths, such as {faceformer:DIR}"
 
 

@@ -68,8 +68,12 @@ class Animate(Options):
     """a name, a number, a vector, or a blend such as smiling:0.5+mumbled:0.5"""
     template: Path | None
     """an identity (maya, victor, ...), or your own head: character.glb, head.obj, .ply, .stl"""
-    landmarks: Annotated[dict[str, Whole] | None, Words("names with vertex numbers, such as {nose_tip:12}, or null")]
-    """of your own head, where it is not found by itself: {nose_tip:VERTEX,chin:VERTEX,ear_left:VERTEX}"""
+    landmarks: Annotated[
+        str | dict[str, Whole | Annotated[list[float], Len(3, 3)]] | None,
+        AsTyped.PATH_OR_TABLE,
+        Words("a file of points, names with vertices or points such as {nose_tip:12,chin:[0,0,0]}, or null"),
+    ]
+    """of your own head, where it is not found by itself: a file of points, or {nose_tip:VERTEX,chin:VERTEX,ear_left:VERTEX}"""
     seed: Seed
     """what the sound does not determine (blinks, gaze, brows) differs from seed to seed"""
     strength: Annotated[float, Interval(ge=0, le=2)]

@@ -34,6 +34,17 @@ VISEME_POSES: Mapping[str, Mapping[str, float]] = MappingProxyType({
     "oh": {"opening": 0.4, "funnel": 0.5, "pucker": 0.4},
     "ou": {"opening": 0.14, "pucker": 0.95, "funnel": 0.1},
 })  # fmt: skip
+# Shapes that make a feature alone; the opening is jawOpen - mouthClose.
+FEATURE_SHAPES: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    "seal": ("mouthPressLeft", "mouthPressRight"),
+    "funnel": ("mouthFunnel",),
+    "pucker": ("mouthPucker",),
+    "spread": ("mouthStretchLeft", "mouthStretchRight", "mouthSmileLeft", "mouthSmileRight"),
+    "roll": ("mouthRollLower",),
+    "teeth": ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight"),
+    "tongue_up": ("tongueUp",),
+    "tongue_out": ("tongueOut",),
+})  # fmt: skip
 TOTAL_WEIGHT = 0.3  # how strongly the classes of a frame are kept from summing past one
 
 
@@ -130,7 +141,7 @@ def drive(animation: Animation, topology: Topology, template: np.ndarray | None 
     )
 
 
-def visemes(weights: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+def visemes(weights: np.ndarray, names: tuple[str, ...], classes: tuple[str, ...] = VISEMES) -> np.ndarray:
     """ARKit weights to the fifteen Oculus/OVRLipSync classes.
 
     Each frame's mouth (opening, seal, rounding, tongue ...) is explained by non-negative amounts of one pose per class
@@ -139,19 +150,56 @@ def visemes(weights: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     Args:
         weights (array (T, K)): ARKit weights in [0, 1].
         names: their K names.
+        classes: those a head has; others stay 0, and a consonant then opens the vowel nearest to it.
 
     Returns:
         array (T, 15) float32 in [0, 1]: columns in the order of VISEMES, rows sum to one.
     """
     features = _mouth_features(np.asarray(weights, np.float64), names)
-    poses = np.array([[VISEME_POSES[v].get(f, 0.0) for v in VISEMES[1:]] for f in MOUTH_FEATURES])
+    struck = [k for k, v in enumerate(VISEMES) if v in classes and v != "sil"]
+    poses = viseme_poses()[:, struck]
     system = np.vstack([poses, np.full(poses.shape[1], TOTAL_WEIGHT)])
     target = np.hstack([features, np.zeros((len(features), 1))])
     amounts = np.stack([nnls(system, row)[0] for row in target])
     # The pull towards small sums shrinks every amount of a pose struck in full; undo it for the pose as a whole.
     amounts *= 1 + TOTAL_WEIGHT**2 / (poses**2).sum(0)
     amounts /= np.maximum(amounts.sum(1, keepdims=True), 1.0)
-    return np.hstack([1 - amounts.sum(1, keepdims=True), amounts]).clip(0, 1).astype(np.float32)
+    every = np.zeros((len(amounts), len(VISEMES)))
+    every[:, struck] = amounts
+    every[:, 0] = 1 - amounts.sum(1)
+    return every.clip(0, 1).astype(np.float32)
+
+
+def viseme_poses() -> np.ndarray:
+    """The mouth at the height of each class: (9, 15), rows as MOUTH_FEATURES, columns as VISEMES; `sil` is at rest."""
+    return np.array([[VISEME_POSES.get(v, {}).get(f, 0.0) for v in VISEMES] for f in MOUTH_FEATURES])
+
+
+def unexplained(weights: np.ndarray, names: tuple[str, ...], amounts: np.ndarray) -> np.ndarray:
+    """What visemes leave of the mouth's weights, for a head that has shapes of both kinds.
+
+    A feature's shapes keep the share of it that the visemes do not make; shapes of no feature keep all.
+
+    Args:
+        weights (array (T, K)): ARKit weights in [0, 1].
+        names: their K names.
+        amounts (array (T, 15)): of the classes, as `visemes` gives them.
+
+    Returns:
+        array (T, K): the rest, in [0, 1]; `jawOpen` is the opening of the lips that is left, `mouthClose` zero.
+    """
+    features = _mouth_features(np.asarray(weights, np.float64), names)
+    left = np.maximum(features - amounts @ viseme_poses().T, 0)
+    share = left / np.maximum(features, 1e-6)
+    rest = np.array(weights, np.float64)
+    for feature, shapes in FEATURE_SHAPES.items():
+        for column in (names.index(s) for s in shapes if s in names):
+            rest[:, column] *= share[:, MOUTH_FEATURES.index(feature)]
+    if "jawOpen" in names:
+        rest[:, names.index("jawOpen")] = left[:, MOUTH_FEATURES.index("opening")]
+    if "mouthClose" in names:
+        rest[:, names.index("mouthClose")] = 0
+    return rest.clip(0, 1)
 
 
 def _mouth_features(weights: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
@@ -164,9 +212,16 @@ def _mouth_features(weights: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     jaw, closed = mean("jawOpen"), mean("mouthClose")
     sealed = np.clip(closed / np.maximum(jaw, 0.02), 0, 1)  # lips that meet although the jaw is down
     pressed = mean("mouthPressLeft", "mouthPressRight")
-    return np.stack([
-        np.maximum(jaw - closed, 0), np.maximum(sealed, pressed), mean("mouthFunnel"), mean("mouthPucker"),
-        mean("mouthStretchLeft", "mouthStretchRight") + mean("mouthSmileLeft", "mouthSmileRight"),
-        mean("mouthRollLower"), mean("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight"),
-        mean("tongueUp"), mean("tongueOut"),
-    ], 1)  # fmt: skip
+    spread = mean("mouthStretchLeft", "mouthStretchRight") + mean("mouthSmileLeft", "mouthSmileRight")
+    others = [mean(*FEATURE_SHAPES[feature]) for feature in ("roll", "teeth", "tongue_up", "tongue_out")]
+    return np.stack(
+        [
+            np.maximum(jaw - closed, 0),
+            np.maximum(sealed, pressed),
+            mean("mouthFunnel"),
+            mean("mouthPucker"),
+            spread,
+            *others,
+        ],
+        1,
+    )

@@ -1,11 +1,10 @@
-"""A user's own character (.glb) made to talk: their file, with one animation track added and everything else untouched.
+"""A user's own character made to talk: their file, with one animation added and everything else untouched.
 
-Every mesh whose morph targets carry ARKit names is driven: head, teeth, tongue, lashes.
+Every mesh whose morph targets carry ARKit names is driven: head, teeth, tongue, lashes. Compressed geometry stays compressed.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -19,47 +18,52 @@ from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
 from diffspeaker3d.formats import save
 from diffspeaker3d.formats.common.arkit_curves import arkit_curves
-from diffspeaker3d.geometry.gltf import BufferBuilder, pack, read_accessor, unpack
+from diffspeaker3d.geometry.gltf import GLTF_SUFFIXES, BufferBuilder, Gltf, open_gltf, pack, visible_nodes
+from diffspeaker3d.geometry.gltf.editing import gathered, remove_clips, same_content
 from diffspeaker3d.heads.character import Character
 from diffspeaker3d.heads.open import CustomHead
+
+TRACK = "speech"
 
 
 def save_on_head(animation: Animation, head: CustomHead, output: str, options: Any = None) -> None:
     """Write the mannequin's performance on a user's head in the format that the suffix names; errors as `formats.save`.
 
-    A character with shapes of its own is written to .glb as its own file plus one animation.
+    A character with shapes of its own is written to .glb, .gltf and .vrm as its own file plus one animation.
     """
-    if head.character is not None and output.lower().endswith(".glb"):
+    if head.character is not None and Path(output).suffix.lower() in GLTF_SUFFIXES:
         write(animation, Path(output), head.character)
     else:
         save(drive(animation, head.topology), output, options)
 
 
 def write(animation: Animation, path: Path, character: Character) -> tuple[Path, ...]:
-    """Write the character with an animation `speech` appended, and reopen it; its own bytes come first, unchanged.
+    """Write the character with an animation `speech` added, and reopen it; an older one of ours is replaced.
+
+    The character's own bytes come first, unchanged, unless they lay in several buffers or files: those are gathered in one.
 
     Raises:
-        InputError: the animation has no ARKit curves, or `path` is not a .glb or is the character itself.
+        InputError: the animation has no ARKit curves, or `path` is not a glTF file or is the character itself.
     """
-    if path.suffix.lower() != ".glb":
-        raise InputError(f"{path}: a character is written as .glb only; choose that suffix")
-    if path.resolve() == character.path.resolve():
+    if path.suffix.lower() not in GLTF_SUFFIXES:
+        raise InputError(f"{path}: a character is written as {', '.join(GLTF_SUFFIXES)} only; choose such a suffix")
+    if path.resolve() == character.gltf.path.resolve():
         raise InputError(f"{path}: would overwrite the character itself; choose another name")
-    document, data = unpack(character.path)
-    document = copy.deepcopy(document)
-    length = document["buffers"][0]["byteLength"]
-    buffer = BufferBuilder()
-    buffer.accessors, buffer.views, buffer.data = (
-        document["accessors"],
-        document["bufferViews"],
-        bytearray(data[:length]),
-    )
+    document, data = gathered(character.gltf)
+    remove_clips(document, data, _is_ours)
+    buffer = BufferBuilder(document, data)
     document.setdefault("animations", []).append(_track(animation, character, document, buffer))
-    own = document.pop("buffers")[0]
     with atomic_path(path) as temporary:
-        temporary.write_bytes(pack(document, bytes(buffer.data), ".glb", own))
-        _verify(animation, temporary, character)
+        temporary.write_bytes(pack(document, bytes(buffer.data), path.suffix.lower()))
+        _verify(animation, temporary, character.gltf)
     return (path,)
+
+
+def _is_ours(document: dict[str, Any], clip: dict[str, Any]) -> bool:
+    """Whether an animation was written by this program: on a character, or on the mannequin."""
+    made_here = document.get("asset", {}).get("generator") == "diffspeaker3d"
+    extras = clip.get("extras")
+    return clip.get("name") == TRACK and (made_here or (isinstance(extras, dict) and "provenance" in extras))
 
 
 def _track(
@@ -72,7 +76,8 @@ def _track(
     times = buffer.accessor((np.arange(len(animation)) / animation.fps).astype(np.float32), "SCALAR", bounds=True)
     samplers: list[dict[str, Any]] = []
     channels: list[dict[str, Any]] = []
-    for index, node in enumerate(document["nodes"]):
+    for index in sorted(visible_nodes(character.gltf.document)):
+        node = document["nodes"][index]
         if node.get("mesh") not in character.meshes:
             continue
         names = character.meshes[node["mesh"]]
@@ -84,24 +89,20 @@ def _track(
         channels.append({"sampler": len(samplers), "target": {"node": index, "path": "weights"}})
         samplers.append({"input": times, "output": output, "interpolation": "LINEAR"})
     return {
-        "name": "speech",
+        "name": TRACK,
         "samplers": samplers,
         "channels": channels,
         "extras": {"provenance": json.loads(animation.provenance_json)},
     }
 
 
-def _verify(animation: Animation, path: Path, character: Character) -> None:
-    """Reopen the file: the character's own bytes and JSON are still there, and the track has every frame."""
-    before, old = unpack(character.path)
-    after, new = unpack(path)
-    length = before["buffers"][0]["byteLength"]
-    untouched = all(
-        before[key] == after.get(key)
-        for key in before
-        if key not in ("accessors", "bufferViews", "buffers", "animations")
-    )
-    kept = after["accessors"][: len(before["accessors"])] == before["accessors"] and new[:length] == old[:length]
-    frames = [len(read_accessor(after, new, s["input"])) for s in after["animations"][-1]["samplers"]]
-    if not (untouched and kept and frames and set(frames) == {len(animation)}):
+def _verify(animation: Animation, path: Path, before: Gltf) -> None:
+    """Reopen the file: the character's JSON and the bytes of all its views are still there, and the track has every frame."""
+    after = open_gltf(path)
+    kept = [clip for clip in before.json.get("animations", []) if not _is_ours(before.json, clip)]
+    changed = ("accessors", "bufferViews", "buffers", "animations", "images")
+    untouched = all(before.json[key] == after.json.get(key) for key in before.json if key not in changed)
+    untouched &= after.json["animations"][:-1] == kept
+    frames = [len(after.accessor(s.input)) for s in after.document.animations[-1].samplers]
+    if not (untouched and same_content(before, after) and frames and set(frames) == {len(animation)}):
         raise InputError(f"{path}: the character reads back differently; write it again, and report this")

@@ -16,7 +16,7 @@ from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
 from diffspeaker3d.formats.common.mesh import in_units, linear_colors, metres_per_unit
 from diffspeaker3d.formats.common.morphs import MorphOptions, Morphs, find_morphs, normal_deltas
-from diffspeaker3d.geometry.gltf import ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER, BufferBuilder, pack, read_accessor, unpack
+from diffspeaker3d.geometry.gltf import ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER, BufferBuilder, open_gltf, pack
 
 POSITION_EPSILON = 5e-7  # metres; smaller displacements are not stored
 NORMAL_EPSILON = 1e-3
@@ -109,16 +109,18 @@ def verify(animation: Animation, path: Path) -> None:
     """Reopen the file and blend five frames from its accessors; the error it states itself is allowed."""
     from diffspeaker3d.formats import check_frames
 
-    document, data = unpack(path)
-    primitive = document["meshes"][0]["primitives"][0]
+    written = open_gltf(path)
+    primitive = written.document.meshes[0].primitives[0]
     scale = metres_per_unit(animation.topology)
-    base = read_accessor(document, data, primitive["attributes"]["POSITION"])
-    output = read_accessor(document, data, document["animations"][0]["samplers"][0]["output"])
-    targets = np.stack([read_accessor(document, data, target["POSITION"]) for target in primitive["targets"]])
+    base = written.accessor(primitive.attributes["POSITION"])
+    output = written.accessor(written.document.animations[0].samplers[0].output)
+    targets = np.stack([written.accessor(target["POSITION"]) for target in primitive.targets])
     weights = output.reshape(-1, len(targets))
     if len(weights) != len(animation):
         raise InputError(
             f"{path}: reads back {len(weights)} frames of {len(animation)}; write it again, and report this"
         )
-    slack = in_units(1e-5, animation.topology, animation.template) + document["asset"]["extras"]["max_error_m"] / scale
+    slack = (
+        in_units(1e-5, animation.topology, animation.template) + written.json["asset"]["extras"]["max_error_m"] / scale
+    )
     check_frames(path, animation, lambda t: (base + np.tensordot(weights[t], targets, 1)) / scale, slack)

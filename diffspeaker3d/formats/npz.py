@@ -16,6 +16,7 @@ import numpy as np
 from diffspeaker3d.animation import CHUNK_FRAMES, Animation
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
+from diffspeaker3d.phone import Phone
 from diffspeaker3d.topology import ASSETS, Topology, load_topology
 
 FORMAT_VERSION = 1
@@ -40,6 +41,11 @@ def write(animation: Animation, path: Path, options: None = None) -> tuple[Path,
         arrays |= {
             "weights": np.asarray(animation.weights, np.float32),
             "weight_names": np.array(animation.weight_names, str),
+        }
+    if animation.phones is not None:
+        arrays |= {
+            "phone_names": np.array([phone.name for phone in animation.phones], str),
+            "phone_times": np.array([phone[1:] for phone in animation.phones], np.float64).reshape(-1, 2),
         }
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
@@ -124,8 +130,17 @@ def _assemble(arrays: dict[str, np.ndarray]) -> Animation:
         sample_rate=int(arrays["sample_rate"]) if "sample_rate" in arrays else None,
         weights=arrays.get("weights"),
         weight_names=tuple(str(n) for n in arrays.get("weight_names", ())),
+        phones=_phones(arrays) if "phone_names" in arrays else None,
         provenance=json.loads(str(arrays["provenance"])) if "provenance" in arrays else {},
     )
+
+
+def _phones(arrays: dict[str, np.ndarray]) -> tuple[Phone, ...]:
+    """The phones of a motion file."""
+    names, times = arrays["phone_names"], arrays["phone_times"]
+    if names.ndim != 1 or times.shape != (len(names), 2):
+        raise InputError(f"phone_times must be ({len(names)}, 2), got {times.shape}")
+    return tuple(Phone(str(name), float(a), float(b)) for name, (a, b) in zip(names, times, strict=True))
 
 
 def find_topology(name: str, faces: np.ndarray, num_vertices: int, unit: str) -> Topology:

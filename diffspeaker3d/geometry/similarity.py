@@ -50,8 +50,15 @@ def fit_similarity(source: np.ndarray, target: np.ndarray, weights: np.ndarray |
     return Similarity(scale, rotation, middle_t - scale * rotation @ middle_s)
 
 
-def find_similarity(head: np.ndarray, reference: np.ndarray) -> tuple[Similarity, float]:
-    """Lay an unknown head over the reference, both (n, 3): every axis order and three sizes are tried, the best refined.
+def find_similarity(
+    head: np.ndarray, reference: np.ndarray, rotations: list[np.ndarray] | None = None
+) -> tuple[Similarity, float]:
+    """Lay an unknown head over the reference, both (n, 3): rotations in some sizes are tried, the best refined.
+
+    Args:
+        head: points of the one.
+        reference: points of the other.
+        rotations: matrices (3, 3) to start from; every axis order if None.
 
     Returns:
         tuple[Similarity, float]: the similarity, and the trimmed mean distance left, in the reference's unit.
@@ -66,7 +73,7 @@ def find_similarity(head: np.ndarray, reference: np.ndarray) -> tuple[Similarity
         / np.ptp(np.percentile(head, (2, 98), axis=0), axis=0).max()
     )
     trials = []
-    for rotation, size in itertools.product(_axis_rotations(), SIZES):
+    for rotation, size in itertools.product(rotations or _axis_rotations(), SIZES):
         start = Similarity(extent * size, rotation, np.zeros(3))
         start = Similarity(start.scale, rotation, np.median(reference, 0) - np.median(start(head), 0))
         trials.append(search.refine(start, 6))
@@ -97,6 +104,13 @@ class _Search:
             distance = np.concatenate([forth[kept_forth], back[kept_back] * current.scale])
             current = fit_similarity(source, target)
         return current, float(distance.mean())
+
+
+def turns_about(axis: int) -> list[np.ndarray]:
+    """Rotations that bring `axis` (1 or 2) of a mesh upright, to the reference's +Y, in four quarter turns about it."""
+    upright = np.eye(3) if axis == 1 else np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    quarter = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
+    return [np.linalg.matrix_power(quarter, n) @ upright for n in range(4)]
 
 
 def _axis_rotations() -> list[np.ndarray]:

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.heads.character import Character, NoShapes, load_character
+from diffspeaker3d.geometry.gltf import GLTF_SUFFIXES
+from diffspeaker3d.geometry.mesh_file import MESH_SUFFIXES
+from diffspeaker3d.heads.character import Character, NoShapes, load_character, understand
 from diffspeaker3d.heads.character_mesh import character_topology
-from diffspeaker3d.heads.fit import fit_head, load_head
+from diffspeaker3d.heads.fit.landmarks import Landmark
+from diffspeaker3d.heads.fitted import fit_file
 from diffspeaker3d.topology import Topology
 
 log = logging.getLogger(__name__)
 
-HEAD_SUFFIXES = (".glb", ".obj", ".ply", ".stl")
+HEAD_SUFFIXES = MESH_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -36,29 +39,27 @@ def is_head_file(template: str | None) -> bool:
     return template is not None and Path(template).suffix.lower() in HEAD_SUFFIXES
 
 
-def open_head(path: str, mannequin: Topology, landmarks: Mapping[str, int] | None = None) -> CustomHead:
+def open_head(path: str, mannequin: Topology, landmarks: Mapping[str, Landmark] | str | None = None) -> CustomHead:
     """Read a head; one without shapes is given the mannequin's, and what is unsure about the fit is logged.
 
     Args:
         path: the file.
         mannequin: whose shapes are fitted.
-        landmarks: name -> vertex of a head without shapes, where the search for them needs help (see `heads.fit.fit_head`).
+        landmarks: points of a head without shapes by name, or a file of them, where the search needs help (see `heads.fit.landmarks`).
 
     Raises:
         InputError: missing or broken file, not a head, or unknown landmarks.
     """
-    if path.lower().endswith(".glb"):
+    if path.lower().endswith(GLTF_SUFFIXES):
         try:
             character = load_character(path)
         except NoShapes:
-            log.info("%s: has no ARKit shapes, the mannequin's are fitted to it", path)
+            pass
         else:
             return CustomHead(character_topology(character), character)
     if mannequin.blendshapes is None:
         raise InputError(
             f"template={path}: needs a model of blendshape controls to drive it, this checkpoint moves {mannequin.name} vertices"
         )
-    fitted = fit_head(load_head(path), mannequin, landmarks)
-    for doubt in fitted.report.get("unsure", []):
-        log.warning("%s: unsure: %s", path, doubt)
-    return CustomHead(fitted.topology, None)
+    topology, shaped = fit_file(path, mannequin, landmarks)
+    return CustomHead(topology, None if shaped is None else understand(shaped))

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from diffspeaker3d.phone import Phone as Phone
+
 VISEMES: tuple[str, ...] = (
     "sil",
     "PP",
@@ -73,14 +75,6 @@ _IPA_LETTERS: dict[str, str] = {
 _IPA_PATTERN = re.compile("|".join(sorted(map(re.escape, [*_IPA_SEQUENCES, *_IPA_LETTERS]), key=len, reverse=True)))
 _MARKS = re.compile("[ˈˌ0-9]")
 _UNKNOWN = ("ah",)  # a neutral opening: better than freezing the mouth on a symbol nobody has seen
-
-
-class Phone(NamedTuple):
-    """A sound and when it is made, in seconds. The stress is in the name (IPA mark or ARPAbet digit)."""
-
-    name: str
-    start: float
-    end: float
 
 
 class Segment(NamedTuple):

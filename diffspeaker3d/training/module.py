@@ -15,8 +15,9 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from diffspeaker3d.diffusion import NoiseSchedule, SamplingOptions, ddim_sample, initial_noise
+from diffspeaker3d.diffusion import NoiseSchedule
 from diffspeaker3d.errors import InputError
+from diffspeaker3d.generation.sample import Sampling, sample
 from diffspeaker3d.losses import ControlLoss, VertexLoss
 from diffspeaker3d.models import DiffSpeaker, Generator
 
@@ -155,16 +156,10 @@ class SpeechTraining(LightningModule):
 
     def sample(self, model: DiffSpeaker, batch: dict[str, Any], seed: int) -> Tensor:
         """Sampled motion state (B, T, D) for a batch."""
-        features = audio_features(model, batch)
-        if isinstance(model.denoiser, Generator):
-            return model.denoiser.generate(features, batch["style"])
-        options = SamplingOptions(steps=self.steps)
-        timesteps = self.schedule.timesteps(options.steps, options.spacing)
-        condition = model.denoiser.condition(features, batch["style"], batch["frame_mask"], timesteps)
-        space = model.denoiser.in_space("auto" if self.schedule.prediction_type == "sample" else "vertex", condition)
-        count, frames = batch["frame_mask"].shape
-        noise = initial_noise([(frames, model.motion.dim)] * count, [seed + k for k in range(count)]).to(features)
-        return space.lift(ddim_sample(space, self.schedule, space.project(noise), options))
+        seeds = [seed + item for item in range(len(batch["frame_mask"]))]
+        conditions = {"style": batch["style"]}
+        features, options = audio_features(model, batch), Sampling(steps=self.steps)
+        return sample(model, self.schedule, features, conditions, options, seeds, batch["frame_mask"])
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer(p for p in self.model.parameters() if p.requires_grad)

@@ -10,7 +10,7 @@ import pytest
 
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
-from diffspeaker3d.controls.blendshapes import VISEMES, drive, solve, visemes
+from diffspeaker3d.controls.blendshapes import VISEMES, drive, solve, unexplained, visemes
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.topology import Blendshapes
 
@@ -120,3 +120,21 @@ def test_half_a_pose_is_half_silence() -> None:
     weights[0, CONTROL_NAMES.index("jawOpen")] = 0.35
     found = dict(zip(VISEMES, visemes(weights, CONTROL_NAMES)[0], strict=True))
     assert 0.3 < found["aa"] < 0.7 and 0.2 < found["sil"] < 0.7
+
+
+def test_a_head_with_few_classes_uses_those() -> None:
+    weights = np.zeros((1, len(CONTROL_NAMES)), np.float32)
+    weights[0, CONTROL_NAMES.index("jawOpen")], weights[0, CONTROL_NAMES.index("tongueUp")] = 0.2, 1.0
+    found = dict(zip(VISEMES, visemes(weights, CONTROL_NAMES, ("aa", "E", "ih", "oh", "ou"))[0], strict=True))
+    assert sum(found[v] for v in ("aa", "E", "ih", "oh", "ou")) > 0.1 and found["nn"] == 0
+
+
+def test_what_visemes_explain_is_not_done_twice() -> None:
+    weights = np.zeros((3, len(CONTROL_NAMES)), np.float32)
+    columns = [CONTROL_NAMES.index(n) for n in ("jawOpen", "mouthClose", "mouthPucker", "browInnerUp")]
+    weights[:, columns] = [(0.72, 0, 0, 0.5), (0.3, 0.3, 0, 0), (0.14, 0, 0.95, 0)]
+    rest = unexplained(weights, CONTROL_NAMES, visemes(weights, CONTROL_NAMES))
+    assert rest[:, columns[:3]].max() < 0.08 and rest[0, columns[3]] == 0.5
+    nothing = np.zeros((3, 15))
+    kept = unexplained(weights, CONTROL_NAMES, nothing)
+    assert np.allclose(kept[:, columns[0]], [0.72, 0, 0.14], atol=1e-6) and np.allclose(kept[2], weights[2], atol=1e-6)

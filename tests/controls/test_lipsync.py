@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from diffspeaker3d.speech.transcript import read_transcript
 
 from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.controls.lipsync import TEETH_ROLL, guide_controls
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.speech.phones import Phone
+from diffspeaker3d.speech.transcript import read_transcript
 
 FPS = 30.0
 CLOSE, JAW, ROLL = (CONTROL_NAMES.index(n) for n in ("mouthClose", "jawOpen", "mouthRollLower"))

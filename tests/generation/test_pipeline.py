@@ -1,5 +1,6 @@
 """The animator with the shipped checkpoint: what a call promises."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +9,10 @@ import torch
 
 from diffspeaker3d import SpeechAnimator
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.generation import pipeline
+from diffspeaker3d.generation.encode import encode
+from diffspeaker3d.generation.options import Options
+from diffspeaker3d.generation.sample import noise_scale, sample
+from diffspeaker3d.generation.stages import viseme_runs
 from diffspeaker3d.metrics import mouth_opening
 from diffspeaker3d.speech.phones import VISEMES
 
@@ -62,13 +66,11 @@ def test_batch_composition_and_repetition_change_nothing_and_seeds_do(animator, 
 
 
 def test_a_long_clip_in_pieces_hears_what_it_hears_in_one(animator, voice, monkeypatch):
-    import diffspeaker3d.generation.pipeline as pipeline
-
     waveform = torch.from_numpy(np.tile(voice[0], 12))
     whole = animator.model.audio_encoder(waveform[None], torch.tensor([len(waveform)]), torch.tensor([720]))
-    monkeypatch.setattr(pipeline, "ENCODE_SECONDS", 5)
+    monkeypatch.setattr("diffspeaker3d.generation.encode.ENCODE_SECONDS", 5)
     with torch.inference_mode():
-        pieces = animator._encode(waveform, 720)
+        pieces = encode(animator.model.audio_encoder, waveform, 720, 30.0)
     torch.testing.assert_close(pieces, whole, atol=2e-4, rtol=0)
 
 
@@ -94,7 +96,7 @@ def test_styles_blend_linearly_and_unknown_ones_list_the_known(animator):
     smile, mumble = (np.array(animator.style_vector(name)) for name in ("smiling", "mumbled"))
     np.testing.assert_allclose(animator.style_vector("smiling:0.5+mumbled:0.25"), 0.5 * smile + 0.25 * mumble)
     assert not any(animator.style_vector(None)) and animator.style_vector(4) == list(smile)
-    for bad in ("grumpy", "smiling:much", 99, [1.0, 2.0]):
+    for bad in ("grumpy", "smiling:much", "smiling:nan", "smiling:1e300", 99, 1.5, True, [1.0, 2.0], ["a"] * 12):
         with pytest.raises(InputError):
             animator.style_vector(bad)
 
@@ -114,10 +116,10 @@ def test_too_little_sound_is_refused(animator):
 def test_the_longer_half_of_the_heard_vowels_is_stressed():
     names = ["sil", "aa", "PP", "eh", "DD", "aa", "sil"]
     frames = [5, 3, 2, 6, 1, 9, 4]
-    heard = pipeline._runs(np.repeat([VISEMES.index(n) for n in names], frames), 30.0)
+    heard = viseme_runs(np.repeat([VISEMES.index(n) for n in names], frames), 30.0)
     assert [phone.name for phone in heard] == ["sil", "aa", "PP", "eh", "DD", "aa1", "sil"]
     assert heard[0].start == 0.0 and heard[-1].end == 1.0 and all(a.end == b.start for a, b in pairwise(heard))
-    assert [phone.name for phone in pipeline._runs(np.zeros(10, np.int64), 30.0)] == ["sil"]
+    assert [phone.name for phone in viseme_runs(np.zeros(10, np.int64), 30.0)] == ["sil"]
 
 
 def test_temperature_narrows_the_noise_of_a_group(animator, voice):
@@ -125,14 +127,16 @@ def test_temperature_narrows_the_noise_of_a_group(animator, voice):
 
     def sampled(seed, temperature):
         with torch.inference_mode():
-            features = animator._encode(torch.from_numpy(voice[0]), 60)
-            return animator._sample(features, torch.tensor([animator.style_vector(None)]), seed, None, temperature)
+            features = encode(animator.model.audio_encoder, torch.from_numpy(voice[0]), 60, 30.0)
+            sampling = animator.sampling if temperature is None else replace(animator.sampling, temperature=temperature)
+            conditions = {"style": torch.tensor([animator.style_vector(None)])}
+            return sample(animator.model, animator.schedule, features, conditions, sampling, [seed])
 
     torch.testing.assert_close(sampled(1, 0.0), sampled(2, 0.0))
-    torch.testing.assert_close(sampled(1, animator.config["sampling"]["temperature"]), sampled(1, None))
+    torch.testing.assert_close(sampled(1, dict(animator.config["sampling"]["temperature"])), sampled(1, None))
     assert (sampled(1, 0.25) - sampled(1, 1.0)).abs().max() > 0.01
     group, *others = animator.model.motion.groups
-    spread = animator._spread({group: 0.5})
+    spread = noise_scale(animator.model.motion, {group: 0.5})
     assert spread[animator.model.motion.groups[group]].eq(0.5).all() and all(
         spread[animator.model.motion.groups[o]].eq(1).all() for o in others
     )
@@ -144,7 +148,8 @@ def test_temperature_narrows_the_noise_of_a_group(animator, voice):
 def test_the_checkpoint_may_name_its_temperature(animator, voice):
     config = dict(animator.config) | {"sampling": {"steps": 4, "temperature": 0.0}}
     cold = SpeechAnimator(animator.model, animator.schedule, animator.topology, config)
-    assert cold._spread(None).eq(0).all() and cold._spread(0.7).eq(0.7).all()
+    assert cold.sampling.temperature == 0.0
+    np.testing.assert_array_equal(weights(cold(voice, seed=1), "jawOpen"), weights(cold(voice, seed=2), "jawOpen"))
     assert cold(voice).provenance["steps"] is None and "temperature" not in cold(voice).provenance
     assert cold(voice, temperature=0.7).provenance["temperature"] == 0.7
     with pytest.raises(InputError, match="unknown motion group 'ears'"):
@@ -173,11 +178,25 @@ def test_cheaper_numbers_make_nearly_the_same_face(animator, voice):
 
 
 def test_windows_of_a_long_clip_give_what_one_gives(animator, voice, monkeypatch):
-    import diffspeaker3d.generation.pipeline as pipeline
-
     long = (np.tile(voice[0], 40), RATE)
     whole = animator(long)
-    monkeypatch.setattr(pipeline, "WINDOW_FRAMES", 1500)
+    monkeypatch.setattr("diffspeaker3d.generation.sample.WINDOW_FRAMES", 1500)
     difference = np.abs(animator(long).weights - whole.weights)
     assert difference.mean() < 0.002
     np.testing.assert_allclose(difference[:600], 0, atol=1e-4)  # out of reach of the seam
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"seed": "x"}, {"seed": 1.5}, {"seed": None}, {"steps": "abc"}, {"steps": 1.5}, {"steps": 0}, {"steps": True},
+        {"fps": "fast"}, {"fps": 0}, {"fps": float("nan")}, {"strength": "high"}, {"strength": None}, {"strength": -1},
+        {"template": 1}, {"template": ["a"]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_options_of_another_type_are_one_line(bad):
+    (name,) = bad
+    with pytest.raises(InputError, match=f"^{name}=") as raised:
+        Options(**bad)
+    assert "\n" not in str(raised.value)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.geometry.head_file import Head
+from diffspeaker3d.geometry.mesh_file import Mesh
 from diffspeaker3d.topology import Topology, load_topology
 
 
@@ -19,9 +19,9 @@ def mannequin() -> Topology:
 
 
 @pytest.fixture(scope="session")
-def stranger(mannequin: Topology) -> tuple[Head, np.ndarray]:
+def stranger(mannequin: Topology) -> tuple[Mesh, np.ndarray]:
     """Another identity in millimetres with Z up, vertices shuffled; and the mannequin's index of each of its vertices."""
     order = np.random.default_rng(5).permutation(mannequin.num_vertices)
     place = np.argsort(order)
     x, y, z = 1000 * mannequin.template("olga")[order].astype(float).T
-    return Head("olga", np.stack([x, -z, y], 1), place[mannequin.faces], "mm"), order
+    return Mesh("olga", np.stack([x, -z, y], 1), place[mannequin.faces]), order

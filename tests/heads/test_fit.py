@@ -9,13 +9,13 @@ import pytest
 from scipy.spatial import cKDTree
 
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.geometry.head_file import Head
-from diffspeaker3d.heads.fit import FittedHead, fit_head, load_head
+from diffspeaker3d.geometry.mesh_file import Mesh, read_mesh
+from diffspeaker3d.heads.fit import FittedHead, fit_head
 from diffspeaker3d.topology import Blendshapes, Topology
 
 
 @pytest.fixture(scope="module")
-def fitted(stranger: tuple[Head, np.ndarray], mannequin: Topology) -> FittedHead:
+def fitted(stranger: tuple[Mesh, np.ndarray], mannequin: Topology) -> FittedHead:
     return fit_head(stranger[0], mannequin)
 
 
@@ -30,7 +30,7 @@ def shape(topology: Topology, **weights: float) -> np.ndarray:
 
 
 def test_a_known_head_gets_back_what_it_had(
-    fitted: FittedHead, stranger: tuple[Head, np.ndarray], mannequin: Topology
+    fitted: FittedHead, stranger: tuple[Mesh, np.ndarray], mannequin: Topology
 ) -> None:
     head, order = stranger
     visible = np.isin(order, np.setdiff1d(mannequin.region("skin"), mannequin.region("inner_mouth")))
@@ -53,7 +53,7 @@ HEADS = {"flame": "flame/FLAME_sample.ply", "biwi": "biwi/BIWI.ply"}
 
 @pytest.mark.parametrize("which", HEADS)
 def test_lips_part_and_seal_on_real_heads(which: str, mannequin: Topology, shared: Path) -> None:
-    head = load_head(shared / "data" / HEADS[which])
+    head = read_mesh(shared / "data" / HEADS[which])
     fitted = fit_head(head, mannequin)
     assert fitted.report["unsure"] == [] and fitted.report["fit_median_mm"] < 0.5
     topology = fitted.topology
@@ -83,7 +83,7 @@ def lips(topology: Topology) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def test_given_landmarks_replace_the_search(stranger: tuple[Head, np.ndarray], mannequin: Topology) -> None:
+def test_given_landmarks_replace_the_search(stranger: tuple[Mesh, np.ndarray], mannequin: Topology) -> None:
     head, order = stranger
     place = np.argsort(order)
     names = ("nose_tip", "chin", "lip_corner_left", "lip_corner_right", "eye_left_outer", "eye_right_outer")
@@ -95,17 +95,17 @@ def test_given_landmarks_replace_the_search(stranger: tuple[Head, np.ndarray], m
         fit_head(head, mannequin, {"chin": 99_999_999})
 
 
-def blob(kind: str) -> Head:
+def blob(kind: str) -> Mesh:
     """Things that are no heads."""
     trimesh = pytest.importorskip("trimesh")
     mesh = {
         "box": lambda: trimesh.creation.box((1, 0.2, 0.3)).subdivide_loop(4),
         "ring": lambda: trimesh.creation.torus(1.0, 0.2),
     }[kind]()
-    return Head(kind, np.asarray(mesh.vertices, float), np.asarray(mesh.faces), "m")
+    return Mesh(kind, np.asarray(mesh.vertices, float), np.asarray(mesh.faces))
 
 
 @pytest.mark.parametrize("kind", ["box", "ring"])
 def test_what_is_no_head_is_refused(kind: str, mannequin: Topology) -> None:
-    with pytest.raises(InputError, match="does not look like a head"):
+    with pytest.raises(InputError, match="no head was found in it"):
         fit_head(blob(kind), mannequin)

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffspeaker3d.animate import Job, inspect_job, report, wants_report
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
 from diffspeaker3d.errors import InputError
+from diffspeaker3d.generation.jobs import Job, Result
 from diffspeaker3d.metrics.line import LineReport, Thresholds, inspect
+from diffspeaker3d.reports.lines import inspect_result, report_lines, wants_report
 from diffspeaker3d.reports.quality import Entry, write_report
 from diffspeaker3d.topology import Topology, load_topology
 
@@ -162,13 +163,16 @@ def test_the_report_is_sorted_self_contained_and_safe(good: np.ndarray, tmp_path
 
 def test_strict_makes_a_failing_line_count(good: np.ndarray, tmp_path: Path) -> None:
     jobs = [Job(tmp_path / f"{n}.wav", (str(tmp_path / "out" / f"{n}.glb"), "vmc://127.0.0.1:1")) for n in "ab"]
-    inspected = [inspect_job(jobs[0], line(good)), inspect_job(jobs[1], line(spoil(good, "hardly moves")))]
+    inspected = [
+        inspect_result(Result(jobs[0], line(good))),
+        inspect_result(Result(jobs[1], line(spoil(good, "hardly moves")))),
+    ]
     assert inspected[0].outputs == (str(tmp_path / "out" / "a.glb"),)
-    assert report(inspected, jobs, strict=False) == []
-    (failure,) = report(inspected, jobs, strict=True)
+    assert report_lines(inspected, jobs, strict=False) == []
+    (failure,) = report_lines(inspected, jobs, strict=True)
     assert failure.startswith("b.wav: mouth hardly moves")
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"report.html", "report.json"}
-    assert inspect_job(jobs[0], "no sound").failures == ("no sound",)
+    assert inspect_result(Result(jobs[0], error=InputError("no sound"))).failures == ("no sound",)
 
 
 @pytest.mark.parametrize(

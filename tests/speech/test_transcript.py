@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from diffspeaker3d.animate import Job, with_texts
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
 from diffspeaker3d.diffusion import NoiseSchedule
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.generation import pipeline
+from diffspeaker3d.generation.jobs import Job, with_texts
 from diffspeaker3d.generation.pipeline import SpeechAnimator
 from diffspeaker3d.models import ControlMotion, Denoiser, DiffSpeaker, MelEncoder, VertexMotion
+from diffspeaker3d.speech import transcript
 from diffspeaker3d.speech.phones import Phone
 
 SOUND = (np.random.default_rng(0).normal(0.0, 0.1, 16_000).astype(np.float32), 16_000)
@@ -38,7 +38,7 @@ def animator(topology, motion) -> SpeechAnimator:
 def test_text_closes_the_lips_where_it_says_so_and_changes_nothing_else(tiny_topology, monkeypatch):
     speaks = animator(tiny_topology, ControlMotion())
     free = speaks(SOUND)
-    monkeypatch.setattr(pipeline, "guiding_phones", lambda waveform, text: PHONES if text else [])
+    monkeypatch.setattr(transcript, "guiding_phones", lambda waveform, text: PHONES if text else [])
     guided, silent = speaks(SOUND, text="ma b"), speaks(SOUND, text="")
     assert np.array_equal(silent.weights, free.weights) and np.array_equal(silent.vertices, free.vertices)
     close, jaw = (guided.weights[:, CONTROL_NAMES.index(n)] for n in ("mouthClose", "jawOpen"))
@@ -47,6 +47,7 @@ def test_text_closes_the_lips_where_it_says_so_and_changes_nothing_else(tiny_top
     assert np.array_equal(guided.weights[:6], free.weights[:6]) and np.array_equal(
         guided.weights[26:], free.weights[26:]
     )
+    assert guided.phones == tuple(PHONES) and free.phones is None
     assert "text" not in free.provenance and guided.provenance["text"] == "ma b"
 
 

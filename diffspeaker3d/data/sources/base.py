@@ -115,7 +115,8 @@ def known_topology(
         raise InputError(
             f"{extras.topology or raw / spec.mesh}: no such file; the faces of {spec.topology} are needed: put {spec.mesh} into {raw} or give topology=FILE (data/README.md says where to get it)"
         )
-    reference, faces = read_mesh(mesh)
+    read = read_mesh(mesh)
+    reference, faces = read.vertices.astype(np.float32), read.faces.astype(np.int32)
     regions, used = collect_regions(spec.topology, spec.num_vertices, extras.folders(raw))
     if len(reference) != spec.num_vertices:
         raise InputError(

@@ -80,18 +80,19 @@ class RawBiwi(Opened):
             raise InputError(
                 f"{raw}/rigid_scans: no neutral scan of {', '.join(plan.styles[:3])}, ...; see data/README.md"
             )
-        faces = next(iter(scans.values()))[1]
+        faces = next(iter(scans.values())).faces.astype(np.int32)
         regions, used = collect_regions(spec.topology, spec.num_vertices, extras.folders(raw))
         topology = Topology(spec.topology, faces, spec.num_vertices, regions)
-        for subject, (vertices, own_faces) in scans.items():
-            topology.check(vertices, f"{raw}/rigid_scans/{subject}.obj")
-            own_hash = replace(topology, faces=own_faces).hash
+        for subject, scan in scans.items():
+            topology.check(scan.vertices, f"{raw}/rigid_scans/{subject}.obj")
+            own_hash = replace(topology, faces=scan.faces).hash
             if own_hash != topology.hash or (spec.hash and own_hash != spec.hash):
                 raise InputError(
                     f"{raw}/rigid_scans/{subject}.obj: its vertices or faces are in another order (hash {own_hash}, expected {spec.hash or topology.hash}); take the original file"
                 )
-        self.normalise = {s: _normaliser(normalise, vertices, faces) for s, (vertices, _) in scans.items()}
-        templates = {s: self.normalise[s](vertices) for s, (vertices, _) in scans.items()}
+        vertices = {s: scan.vertices.astype(np.float32) for s, scan in scans.items()}
+        self.normalise = {s: _normaliser(normalise, v, faces) for s, v in vertices.items()}
+        templates = {s: self.normalise[s](v) for s, v in vertices.items()}
         topology = replace(topology, templates=templates, unit=UNIT_AREA if normalise == "unit_area" else "m")
         check_templates(topology, next(iter(templates.values())), f"{raw}/rigid_scans")
         super().__init__(f"raw release, {normalise}", FPS, topology, [], {"regions": used, "normalise": normalise})

@@ -90,21 +90,21 @@ class FolderSource(Opened):
         self.sounds, self.motions = sounds, motions
         self.scale = np.float32(METRES_PER_UNIT.get(description.unit, 1.0))
         meshes = {subject: read_mesh(raw / file) for subject, file in description.templates.items()}
-        first, (reference, faces) = next(iter(meshes.items()))
-        for subject, (vertices, own_faces) in meshes.items():
-            if len(vertices) != len(reference) or not np.array_equal(own_faces, faces):
+        first, reference = next(iter(meshes.items()))
+        for subject, mesh in meshes.items():
+            if len(mesh.vertices) != len(reference.vertices) or not np.array_equal(mesh.faces, reference.faces):
                 raise InputError(
                     f"{raw / description.templates[subject]}: its vertices or faces are in another order than {description.templates[first]}; export both the same way, without merging or reordering"
                 )
         self.topology = Topology(
             description.name,
-            faces,
-            len(reference),
+            reference.faces.astype(np.int32),
+            len(reference.vertices),
             {n: read_indices(raw / f) for n, f in description.regions.items()},
             "m" if description.unit in METRES_PER_UNIT else description.unit,
-            {subject: vertices * self.scale for subject, (vertices, _) in meshes.items()},
+            {subject: mesh.vertices.astype(np.float32) * self.scale for subject, mesh in meshes.items()},
         )
-        check_templates(self.topology, reference, str(raw))
+        check_templates(self.topology, reference.vertices, str(raw))
         super().__init__("folder", description.fps, self.topology, [], {"unit": description.unit})
 
     def motion(self, clip: PlannedClip) -> np.ndarray:
@@ -113,7 +113,7 @@ class FolderSource(Opened):
             raise MissingClip(f"no {clip.id}.npy, .npz or folder of obj")
         if path.is_dir():
             files = sorted(path.glob("*.obj"), key=lambda p: [int(n) for n in re.findall(r"\d+", p.stem)])
-            frames = [read_obj(file)[0] for file in files]
+            frames = [read_obj(file).vertices.astype(np.float32) for file in files]
             if len({len(frame) for frame in frames}) > 1:
                 raise InputError(
                     f"{path}: the meshes have between {min(map(len, frames))} and {max(map(len, frames))} vertices; export them without merging"

@@ -1,7 +1,6 @@
 """The mannequin's shapes on any head: align, register, carry over; says where it is unsure, refuses what is no head.
 
-head = load_head("scan.obj")                                  # vertices and faces, order kept
-fitted = fit_head(head, load_topology())                      # a Topology with 53 shapes
+fitted = fit_head(read_mesh("scan.obj"), load_topology())     # a Topology with 53 shapes
 fitted.topology, fitted.report
 """
 
@@ -16,34 +15,26 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.geometry.head_file import Head
-from diffspeaker3d.geometry.head_file import load_head as load_head
-from diffspeaker3d.geometry.similarity import find_similarity, fit_similarity
+from diffspeaker3d.geometry.mesh_file import Mesh
+from diffspeaker3d.geometry.similarity import fit_similarity
 from diffspeaker3d.geometry.surface import Surface
 from diffspeaker3d.heads.fit.eyes import find_eyeball, find_opening
+from diffspeaker3d.heads.fit.landmarks import Landmark, place_landmarks
 from diffspeaker3d.heads.fit.mouth import Slit, find_slit
+from diffspeaker3d.heads.fit.prepare import close_seams, find_head, turn_outward
 from diffspeaker3d.heads.fit.register import register
 from diffspeaker3d.heads.fit.transfer import carry, seal, turn_eye
 from diffspeaker3d.topology import Blendshapes, Topology
 
 log = logging.getLogger(__name__)
 
+MOST_VERTICES = 400_000  # of a head
+BODY, MARGIN = (
+    0.10,
+    0.03,
+)  # metres outside of the mannequin's box: what lies beyond is left out; what lies between stays still
+LARGEST_DROP = 1 / 3  # of the head's size, by the jaw
 NOT_A_HEAD = 0.006  # metres of trimmed distance left by the alignment; heads leave 2 to 4 mm
-LANDMARKS = (
-    "nose_tip",
-    "chin",
-    "nose_bridge",
-    "lip_upper_mid",
-    "lip_lower_mid",
-    "lip_corner_left",
-    "lip_corner_right",
-    "eye_left_outer",
-    "eye_left_inner",
-    "eye_right_outer",
-    "eye_right_inner",
-    "ear_left",
-    "ear_right",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,60 +50,98 @@ class FittedHead:
     report: dict[str, Any] = field(default_factory=dict)
 
 
-def fit_head(head: Head, mannequin: Topology, landmarks: Mapping[str, int] | None = None) -> FittedHead:
-    """Give a head the mannequin's shapes.
+def fit_head(
+    head: Mesh, mannequin: Topology, landmarks: Mapping[str, Landmark] | None = None, known: np.ndarray | None = None
+) -> FittedHead:
+    """Give a head, alone or on a body, the mannequin's shapes.
 
     Args:
         head: any vertex count, scale and axes.
         mannequin: topology with shapes, regions and a template.
-        landmarks: name of LANDMARKS -> vertex of the head; three or more replace the search for the head's pose, lip
+        landmarks: name -> vertex or point of the head (see `landmarks`); three or more replace the search for the head's pose, lip
             corners and middles the search for the mouth.
+        known (array (V,) bool): vertices that belong to the head, where bones say so.
 
     Raises:
-        InputError: not a head, or unknown landmark names.
+        InputError: not a head, a fit that cannot be right, too many vertices, or unknown landmark names.
     """
-    given = _check_landmarks(head, landmarks or {})
+    given = place_landmarks(landmarks, head)
     template = mannequin.template().astype(np.float64)
     skin_vertices, skin = _skin(mannequin, template)
     outside = np.isin(skin_vertices, np.setdiff1d(mannequin.region("skin"), mannequin.region("inner_mouth")))
+    whole, place = close_seams(head.vertices, head.faces)
+    faces, turned = turn_outward(whole)
+    if turned:
+        log.warning("%s: %d of %d triangles faced inward and were turned", head.name, turned, len(faces))
     if len(given) >= 3:
         marks = np.stack([template[mannequin.region(name)[0]] for name in given])
         pose = fit_similarity(head.vertices[list(given.values())], marks)
         left = float(np.linalg.norm(pose(head.vertices[list(given.values())]) - marks, axis=1).mean())
     else:
-        pose, left = find_similarity(head.vertices, skin.vertices[outside])
+        on_head = None if known is None else np.isin(np.arange(len(whole.vertices)), place[known])
+        pose, left = find_head(whole.vertices, skin.vertices[outside], on_head, NOT_A_HEAD)
         if left > NOT_A_HEAD:
             raise InputError(
-                f"{head.name}: does not look like a head ({1000 * left:.1f} mm off at best); give landmarks={{nose_tip: VERTEX, ...}}, or another mesh"
+                f"{head.name}: no head was found in it ({1000 * left:.1f} mm off at best); give landmarks={{nose_tip: VERTEX, chin: VERTEX, ...}}, or another mesh"
             )
-    moved = Surface(pose(head.vertices), head.faces)
+    placed = pose(whole.vertices)
+    away = _beyond(placed, template)
+    near = np.flatnonzero(away < BODY)
+    if len(near) > MOST_VERTICES:
+        raise InputError(f"{head.name}: its head has {len(near)} vertices; reduce the mesh to at most {MOST_VERTICES}")
+    moved = _part(Surface(placed, faces), near)
     slit = find_slit(moved, template[mannequin.region("mouth")].mean(0))
     anchors = _anchors(
-        mannequin, template, skin_vertices, skin, moved, slit, {n: moved.vertices[v] for n, v in given.items()}
+        mannequin, template, skin_vertices, skin, moved, slit, {n: placed[place[v]] for n, v in given.items()}
     )
     fitted = Surface(register(skin, moved, outside, anchors), skin.faces)
-    deltas, trusted = _shapes(mannequin, template, skin_vertices, skin, fitted, moved, slit)
+    still = away[near] > MARGIN
+    local, trusted = _shapes(mannequin, template, skin_vertices, skin, fitted, moved, slit, still)
+    assert mannequin.blendshapes is not None
+    names = mannequin.blendshapes.names
+    _check_jaw(head.name, local[names.index("jawOpen")], moved.vertices[trusted])
     face = np.isin(skin_vertices, np.concatenate([mannequin.region("lower_face"), mannequin.region("upper_face")]))
     report = _report(fitted, moved, face, trusted, slit, left)
     for sentence in report["unsure"]:
         log.warning("%s: %s", head.name, sentence)
-    assert mannequin.blendshapes is not None
-    shapes = Blendshapes(mannequin.blendshapes.names, pose.inverse_vectors(deltas).astype(np.float32))
+    deltas = np.zeros((len(names), len(placed), 3), np.float32)
+    deltas[:, near] = pose.inverse_vectors(local)
     rest = head.vertices.astype(np.float32)
+    outward = np.where((faces != whole.faces).any(1)[:, None], head.faces[:, ::-1], head.faces)
     topology = Topology(
-        head.name, head.faces.astype(np.int32), len(rest), unit=head.unit, templates={"rest": rest}, blendshapes=shapes
+        head.name,
+        outward.astype(np.int32),
+        len(rest),
+        unit=head.unit,
+        templates={"rest": rest},
+        blendshapes=Blendshapes(names, deltas[:, place]),
+        colors=head.colors,
     )
     return FittedHead(topology, report)
 
 
-def _check_landmarks(head: Head, landmarks: Mapping[str, int]) -> dict[str, int]:
-    unknown = [name for name in landmarks if name not in LANDMARKS]
-    if unknown:
-        raise InputError(f"landmarks: {unknown[0]} is not known; known: {', '.join(LANDMARKS)}")
-    outside = [name for name, vertex in landmarks.items() if not 0 <= vertex < len(head.vertices)]
-    if outside:
-        raise InputError(f"landmarks: {outside[0]} names vertex {landmarks[outside[0]]} of {len(head.vertices)}")
-    return dict(landmarks)
+def _beyond(vertices: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """How far (V,) each vertex lies outside of the box that holds the mannequin's head, metres."""
+    low, high = template.min(0), template.max(0)
+    return np.maximum(np.maximum(low - vertices, vertices - high), 0).max(1)
+
+
+def _part(surface: Surface, vertices: np.ndarray) -> Surface:
+    """The triangles of some vertices (sorted indices) only, as a mesh of its own."""
+    inside = np.zeros(len(surface.vertices), bool)
+    inside[vertices] = True
+    faces = surface.faces[inside[surface.faces].all(1)]
+    return Surface(surface.vertices[vertices], np.searchsorted(vertices, faces))
+
+
+def _check_jaw(name: str, jaw_open: np.ndarray, sure: np.ndarray) -> None:
+    """Refuse a fit whose jaw drops further than a third of the part of the mesh that was recognised as a head."""
+    dropped = float(np.linalg.norm(jaw_open, axis=1).max())
+    size = float(np.ptp(sure, axis=0).max()) if len(sure) else 0.0
+    if dropped > size * LARGEST_DROP:
+        raise InputError(
+            f"{name}: its jaw would move {1000 * dropped:.0f} mm on a head of {1000 * size:.0f} mm, which is wrong; give landmarks={{nose_tip: VERTEX, chin: VERTEX, ...}}"
+        )
 
 
 def _skin(mannequin: Topology, template: np.ndarray) -> tuple[np.ndarray, Surface]:
@@ -161,11 +190,12 @@ def _shapes(
     fitted: Surface,
     head: Surface,
     slit: Slit | None,
+    still: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Displacements (K, V, 3) in the mannequin's frame and the vertices (V,) that are sure of theirs."""
     basis = mannequin.blendshapes
     assert basis is not None
-    deltas, trusted = carry(basis.deltas[:, skin_vertices].astype(np.float64), skin, fitted, head)
+    deltas, trusted = carry(basis.deltas[:, skin_vertices].astype(np.float64), skin, fitted, head, still)
     for side in ("eye_left", "eye_right"):
         eye = mannequin.region(side)
         ball = find_eyeball(head, template[eye].mean(0))

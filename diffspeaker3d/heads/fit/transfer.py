@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
 
 from diffspeaker3d.geometry.surface import Surface
 from diffspeaker3d.heads.fit.eyes import fit_sphere
@@ -48,13 +49,16 @@ def local_frames(before: Surface, after: Surface) -> np.ndarray:
     return (u @ vt) * scale[:, None, None]
 
 
-def carry(deltas: np.ndarray, before: Surface, after: Surface, head: Surface) -> tuple[np.ndarray, np.ndarray]:
+def carry(
+    deltas: np.ndarray, before: Surface, after: Surface, head: Surface, still: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Shapes of the mannequin's skin on the head.
 
     Args:
         deltas (array (K, n, 3)): displacements on the mannequin's skin.
         before, after: that skin, as it is and registered.
         head: in the same frame, metres.
+        still (array (V,) bool): vertices that no shape may move, such as a body's.
 
     Returns:
         tuple: displacements (K, V, 3), and which vertices (V,) have a correspondence to be trusted.
@@ -64,8 +68,8 @@ def carry(deltas: np.ndarray, before: Surface, after: Surface, head: Surface) ->
     match = after.nearest(head.vertices, head.normals)
     corners = after.faces[match.face]
     carried = np.einsum("knci,nc->kni", turned[:, corners], match.weights)
-    trusted = (match.distance < TRUSTED_DISTANCE) & (match.facing > 0.2)
-    filled = _fill(carried, trusted, head)
+    trusted = (match.distance < TRUSTED_DISTANCE) & (match.facing > 0.2) & ~still
+    filled = _fill(carried, trusted, still, head)
     degree = np.asarray(head.adjacency.sum(1)).reshape(-1)
     average = sparse.diags_array(0.5 / np.maximum(degree, 1)) @ head.adjacency + sparse.diags_array(
         np.where(degree > 0, 0.5, 1.0)
@@ -76,14 +80,14 @@ def carry(deltas: np.ndarray, before: Surface, after: Surface, head: Surface) ->
     return flat.reshape(len(head.vertices), len(deltas), 3).transpose(1, 0, 2), trusted
 
 
-def _fill(carried: np.ndarray, trusted: np.ndarray, head: Surface) -> np.ndarray:
+def _fill(carried: np.ndarray, trusted: np.ndarray, still: np.ndarray, head: Surface) -> np.ndarray:
     """Untrusted vertices take the harmonic blend of the trusted ones around; parts without any stay still."""
     result = np.where(trusted[None, :, None], carried, 0.0)
     reachable = np.isin(head.components, np.unique(head.components[trusted]))
-    free = np.flatnonzero(~trusted & reachable)
+    free = np.flatnonzero(~trusted & ~still & reachable)
     if len(free) == 0:
         return result
-    known = np.flatnonzero(trusted)
+    known = np.flatnonzero(trusted | still)
     rows = head.laplacian[free]
     right = -(rows[:, known] @ result[:, known].transpose(1, 0, 2).reshape(len(known), -1))
     solved = splu((rows[:, free] + 1e-9 * sparse.eye_array(len(free))).tocsc()).solve(right)
@@ -104,9 +108,7 @@ def seal(jaw_open: np.ndarray, mouth_close: np.ndarray, slit: Slit, head: Surfac
         np.add.at(pull, points, np.concatenate([-apart / 2, apart / 2]))
         correction[seam] += pull[seam] / shares[seam, None]
     # Each lip's correction fades along its own skin: neighbours across the slit are not connected.
-    distance = np.min(
-        np.linalg.norm(head.vertices[:, None] - head.vertices[points][None, :: max(1, len(points) // 60)], axis=-1), 1
-    )
+    distance = cKDTree(head.vertices[points]).query(head.vertices)[0]
     free = np.flatnonzero(~seam & (distance < 3 * SEAL_REACH))
     spacing = np.sqrt(np.median((head.face_normals**2).sum(1)) ** 0.5)
     system = head.laplacian[free][:, free] + sparse.diags_array(np.full(len(free), (spacing / SEAL_REACH) ** 2))

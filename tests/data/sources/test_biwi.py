@@ -123,7 +123,8 @@ def test_the_real_biwi_mesh_is_the_pinned_order(shared: Path) -> None:
     from diffspeaker3d.geometry.mesh_file import read_mesh
     from diffspeaker3d.topology import Topology
 
-    vertices, faces = read_mesh(shared / "data" / "biwi" / "BIWI.ply")
+    mesh = read_mesh(shared / "data" / "biwi" / "BIWI.ply")
+    vertices, faces = mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32)
     topology = Topology("biwi", faces, len(vertices))
     assert (topology.num_vertices, topology.hash) == (BIWI.num_vertices, BIWI.hash)
     assert surface_area(vertices, faces) == pytest.approx(1.0, abs=1e-3)

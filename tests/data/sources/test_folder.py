@@ -77,7 +77,7 @@ def test_without_a_wanted_rate_the_recordings_own_is_kept(tmp_path: Path) -> Non
         ("name: studio", "fsp: 30", "does not know fsp"),
         ("unit: mm", "unit: m", r"template ann is .* m across as m, no human head \(millimetres for metres\?\)"),
         ("ann.ply", "gone.ply", "gone.ply: no such file"),
-        ("ann.ply", "lips.txt", "unknown mesh format; known: .obj, .ply"),
+        ("ann.ply", "lips.txt", "not a mesh file known here; known: .obj .ply"),
         ("lips.txt", "corpus.yaml", "not a list of vertex indices"),
         ('train: ["ann_*", bob_1]', "train: [zoe]", "no clip in split train"),
         ("bob: meshes/bob.obj", "zoe: meshes/bob.obj", "clip bob_1 begins with none of the subjects ann, zoe"),

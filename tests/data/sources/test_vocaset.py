@@ -224,7 +224,8 @@ def test_the_real_flame_mesh_and_regions(shared: Path, tmp_path: Path) -> None:
     from diffspeaker3d.geometry.mesh_file import read_mesh
 
     flame = shared / "data" / "flame"
-    vertices, faces = read_mesh(flame / "FLAME_sample.ply")
+    mesh = read_mesh(flame / "FLAME_sample.ply")
+    vertices, faces = mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32)
     full = load_plan("vocaset")
     few = type(full)(full.clips[:2] + full.clips[-1:], full.styles, full.expected, full.absent)
     write_release(tmp_path / "raw", few, {c.subject: vertices for c in few.clips}, (vertices, faces))

@@ -1,0 +1,163 @@
+"""Many lines at once: which sounds become which files, and what became of each."""
+
+from __future__ import annotations
+
+import glob
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from diffspeaker3d.animation import Animation
+from diffspeaker3d.audio import AUDIO_SUFFIXES
+from diffspeaker3d.errors import InputError
+from diffspeaker3d.formats import check_writable, output_suffix
+from diffspeaker3d.heads.fit.landmarks import Landmark
+from diffspeaker3d.heads.open import CustomHead, is_head_file, open_head
+from diffspeaker3d.topology import Topology
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One sound file, the files to make of it, and what is said in it (text, .txt file, "auto"), if that is to guide."""
+
+    audio: Path
+    outputs: tuple[str, ...]
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a job: an animation whose outputs are written, or the reason why there is none."""
+
+    job: Job
+    animation: Animation | None = None
+    error: InputError | None = None
+
+
+def run_jobs(
+    jobs: Sequence[Job], animate: Callable[[Job], Animation], write: Callable[[Animation, str], None]
+) -> Iterator[Result]:
+    """Animate and write job after job; a bad one is reported and the others go on.
+
+    Args:
+        jobs: what to do.
+        animate: job -> its animation.
+        write: writes an animation to one output.
+
+    Yields:
+        Result: of each job, as it is done.
+    """
+    for job in jobs:
+        try:
+            animation = animate(job)
+            for output in job.outputs:
+                write(animation, output)
+                log.info("%s: %d frames at %g fps", output, len(animation), animation.fps)
+        except InputError as error:
+            yield Result(job, error=error)
+        else:
+            yield Result(job, animation)
+
+
+def open_template(
+    template: str | None, landmarks: Mapping[str, Landmark] | str | None, mannequin: Topology
+) -> CustomHead | None:
+    """The head to animate when `template` names a file; None when it names an identity."""
+    return open_head(str(template), mannequin, landmarks) if is_head_file(template) else None
+
+
+def plan_jobs(audio: Any, out: Any, formats: Any) -> list[Job]:
+    """What to read and what to write, checked before any work.
+
+    Args:
+        audio: a path, a list of paths, a folder, or a glob.
+        out: a path with a known suffix, a list of them, or a folder.
+        formats: suffixes to write into a folder, without dot.
+
+    Raises:
+        InputError: nothing to read, unknown suffixes, or outputs that would fall on each other.
+    """
+
+    files = find_audio(audio)
+    outputs = _as_list(out)
+    if len(outputs) == 1 and (formats or not _looks_like_file(outputs[0])):
+        suffixes = [str(f).lstrip(".") for f in _as_list(formats or "mp4")]
+        jobs = [Job(f, tuple(str(Path(outputs[0]) / f"{f.stem}.{suffix}") for suffix in suffixes)) for f in files]
+        stems = [f.stem for f in files]
+        if len(set(stems)) < len(stems):
+            twice = next(s for s in stems if stems.count(s) > 1)
+            raise InputError(
+                f"audio: two inputs are named {twice}, so their outputs in {outputs[0]} would collide; rename one"
+            )
+    elif len(files) > 1:
+        raise InputError(f"out={outputs[0]}: {len(files)} sound files need a folder; give out=FOLDER formats=[mp4,glb]")
+    else:
+        jobs = [Job(files[0], tuple(outputs))]
+    for job in jobs:
+        for output in job.outputs:
+            output_suffix(output)
+            if Path(output).resolve() == job.audio.resolve():
+                raise InputError(f"out={output}: would overwrite the sound it is made from; choose another name")
+            check_writable(output)
+    return jobs
+
+
+def with_texts(jobs: list[Job], text: Any) -> list[Job]:
+    """The jobs with what is said in each: a folder gives every sound the .txt file of its stem, "auto" serves all.
+
+    Raises:
+        InputError: a sound without transcript in the folder, or one transcript for several sounds.
+    """
+    if text is None:
+        return jobs
+    text = str(text)
+    folder = Path(text).expanduser()
+    if text != "auto" and len(text) < 1000 and folder.is_dir():
+        lacking = [job.audio.name for job in jobs if not (folder / f"{job.audio.stem}.txt").is_file()]
+        if lacking:
+            raise InputError(
+                f"text={text}: no transcript for {', '.join(lacking[:3])}{' ...' if len(lacking) > 3 else ''}; a .txt file of the same name is needed"
+            )
+        return [replace(job, text=str(folder / f"{job.audio.stem}.txt")) for job in jobs]
+    if len(jobs) > 1 and text != "auto":
+        raise InputError(
+            f"text: one transcript for {len(jobs)} sounds; give text=FOLDER with a .txt file of each sound's name, or text=auto"
+        )
+    return [replace(job, text=text) for job in jobs]
+
+
+def find_audio(audio: Any) -> list[Path]:
+    """Sound files named by a path, a list, a folder or a glob, in sorted order within each."""
+    files: list[Path] = []
+    for entry in _as_list(audio):
+        path = Path(entry).expanduser()
+        if path.is_dir():
+            found = sorted(p for p in path.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES)
+            if not found:
+                raise InputError(f"{path}: the folder holds no sound; known: {' '.join(sorted(AUDIO_SUFFIXES))}")
+            files += found
+        elif glob.has_magic(entry) and not path.exists():
+            found = sorted(Path(p) for p in glob.glob(str(path), recursive=True))
+            if not found:
+                raise InputError(f"{entry}: no file matches; check the pattern and quote it for the shell")
+            files += found
+        elif not path.exists():
+            raise InputError(f"{path}: no such file; check the path")
+        else:
+            files.append(path)
+    return files
+
+
+def _as_list(value: Any) -> list[str]:
+    values = [str(v) for v in value] if isinstance(value, Sequence) and not isinstance(value, str) else [str(value)]
+    if not values or not all(values):
+        raise InputError("audio and out must each name at least one path")
+    return values
+
+
+def _looks_like_file(path: str) -> bool:
+    return "://" in path or bool(Path(path).suffix)
