@@ -24,20 +24,23 @@ def main() -> None:
     """Run the command that the first argument names."""
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help", "help"):
-        listed = "\n".join(f"  {command:10s} {about}" for command, about in COMMANDS.items())
-        with guard.one_line("help"):
-            print(
-                f"diffspeaker3d {__version__}: speech in, a talking 3D face out.\n\n{listed}\n\nOptions: diffspeaker3d COMMAND --help"
-            )
+        listed = "".join(f"  {command:10s} {about}\n" for command, about in COMMANDS.items())
+        _say(
+            f"diffspeaker3d {__version__}: speech in, a talking 3D face out.\n\n{listed}\nOptions: diffspeaker3d COMMAND --help"
+        )
     elif name == "--version":
-        with guard.one_line("version"):
-            print(__version__)
+        _say(__version__)
     elif name in COMMANDS:
         import_module(f"diffspeaker3d.{name}").main()
     else:
         near = difflib.get_close_matches(name, COMMANDS, 1, 0.5)
         guess = f"; did you mean {near[0]}?" if near else ""
         guard.refuse(f"{name}: no such command{guess}; known: {', '.join(COMMANDS)}", guard.EXIT_BAD_INPUT)
+
+
+def _say(text: str) -> None:
+    with guard.one_line("diffspeaker3d"):
+        sys.stdout.write(f"{text}\n")
 
 
 if __name__ == "__main__":
