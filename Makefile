@@ -37,7 +37,7 @@ checkpoint: $(call STAMP,test)
 	$(BIN)/python -m diffspeaker3d.train experiment=faceformer
 	$(BIN)/python -m diffspeaker3d.train experiment=mannequin name=mannequin-3000 trainer.max_steps=3000
 	$(BIN)/python -m diffspeaker3d.evaluate checkpoint=outputs/train/mannequin/checkpoint dataset.num_clips=12000 limit=80 out=outputs/evaluate/mannequin \
-		'baselines=[mean_face,ridge,nearest_neighbour]' 'against={faceformer:outputs/train/faceformer/checkpoint,steps_3000:outputs/train/mannequin-3000/checkpoint}' 'conditions=[clean,babble10,telephone,mp3_64,gain+12,gain-12,overload12]'
+		'baselines=[mean_face,ridge,nearest_neighbour]' 'compare={faceformer:outputs/train/faceformer/checkpoint,steps_3000:outputs/train/mannequin-3000/checkpoint}' 'degradations=[clean,babble10,telephone,mp3_64,gain+12,gain-12,overload12]'
 	$(BIN)/python scripts/ship_checkpoint.py outputs/train/mannequin/checkpoint outputs/evaluate/mannequin
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	$(BIN)/python scripts/curves.py outputs/train/mannequin docs/pictures/mannequin_training

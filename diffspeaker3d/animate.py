@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from diffspeaker3d.config import door
 from diffspeaker3d.errors import InputError
@@ -20,18 +22,21 @@ log = logging.getLogger(__name__)
 
 
 @door("animate")
-def main(cfg: Animate) -> None:
+def main(options: Animate) -> None:
+    from diffspeaker3d.config import as_config
+
+    cfg = as_config(options)
     from diffspeaker3d.generation.jobs import open_template, plan_jobs, run_jobs, with_texts
     from diffspeaker3d.reports.lines import inspect_result, report_lines, wants_report
 
-    jobs = with_texts(plan_jobs(cfg.audio, cfg.out, cfg.formats), cfg.text)
+    jobs = with_texts(plan_jobs(_plain(cfg.audio), _plain(cfg.out), _plain(cfg.formats)), cfg.text)
     inspects = wants_report(cfg.qc, len(jobs))
 
     from diffspeaker3d.generation.pipeline import SpeechAnimator, set_threads
 
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device, precision=cfg.precision)
-    head = open_template(cfg.template, cfg.landmarks, animator.topology)
+    head = open_template(cfg.template, _plain(cfg.landmarks), animator.topology, cfg.names)
     options = animator.check(options_of(cfg, own_head=head is not None))
     inspected, failures = [], []
     for result in run_jobs(
@@ -52,22 +57,23 @@ def main(cfg: Animate) -> None:
         )
 
 
-def options_of(cfg: Animate, own_head: bool) -> Options:
+def options_of(cfg: DictConfig, own_head: bool) -> Options:
     """The generation options of a command line; a head of the user's own takes the place of an identity."""
     from diffspeaker3d.generation.options import Options
 
     return Options(
-        style=cfg.style,
+        style=_plain(cfg.style),
         template=None if own_head else cfg.template,
         seed=cfg.seed,
         steps=cfg.steps,
         fps=cfg.fps,
         strength=cfg.strength,
-        temperature=cfg.temperature,
+        temperature=_plain(cfg.temperature),
+        track=cfg.track,
     )
 
 
-def write(animation: Animation, output: str, cfg: Animate, head: CustomHead | None = None) -> None:
+def write(animation: Animation, output: str, cfg: DictConfig, head: CustomHead | None = None) -> None:
     """One output; pictures take the rendering options, a user's head takes over from the mannequin."""
     from diffspeaker3d.formats import save
     from diffspeaker3d.formats.character import save_on_head
@@ -81,6 +87,10 @@ def write(animation: Animation, output: str, cfg: Animate, head: CustomHead | No
         save(animation, output, options=options)
     else:
         save_on_head(animation, head, output, options)
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value) if isinstance(value, ListConfig | DictConfig) else value
 
 
 if __name__ == "__main__":

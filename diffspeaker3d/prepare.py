@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
 
 from diffspeaker3d.config import door
 from diffspeaker3d.errors import InputError
@@ -16,10 +19,15 @@ log = logging.getLogger(__name__)
 
 
 @door("prepare")
-def main(cfg: Prepare) -> None:
+def main(options: Prepare) -> None:
+    from diffspeaker3d.config import as_config
+
+    cfg = as_config(options)
     if cfg.checkpoint is not None:
         _convert(cfg)
-    elif cfg.dataset is None:
+    elif cfg.encoder is not None:
+        _fetch_encoder(cfg)
+    elif cfg.get("dataset") is None:
         raise InputError(
             "dataset: is needed; known: vocaset, biwi, folder, synthetic, speech; or checkpoint=FILE converts official weights"
         )
@@ -31,7 +39,7 @@ def main(cfg: Prepare) -> None:
         _prepare(cfg)
 
 
-def _prepare(cfg: Prepare) -> None:
+def _prepare(cfg: DictConfig) -> None:
     """A raw corpus in `cfg.raw` into the checked layout in `cfg.root`."""
     from diffspeaker3d.data.build import BuildOptions, build_corpus
     from diffspeaker3d.data.plan import Plan, load_plan
@@ -71,7 +79,7 @@ def _prepare(cfg: Prepare) -> None:
     )
 
 
-def _synthesise(cfg: Prepare) -> None:
+def _synthesise(cfg: DictConfig) -> None:
     """The synthetic corpus, made by its own recipe."""
     from diffspeaker3d.data.sources.synthetic.build import build_corpus
 
@@ -84,7 +92,7 @@ def _synthesise(cfg: Prepare) -> None:
     log.info("%s: %d clips", root, len(corpus.clips))
 
 
-def _align(cfg: Prepare) -> None:
+def _align(cfg: DictConfig) -> None:
     """Transcribed recordings into a corpus, by forced alignment and articulation."""
     from diffspeaker3d.data.prepared import open_speech
 
@@ -102,15 +110,25 @@ def _align(cfg: Prepare) -> None:
     )
 
 
-def _convert(cfg: Prepare) -> None:
+def _convert(cfg: DictConfig) -> None:
     """Official weights into a checkpoint folder."""
     from diffspeaker3d.models.convert import convert_official
 
     if cfg.out is None:
         raise InputError("out: is needed; give out=DIR, where the converted checkpoint shall be")
-    dataset = cfg.dataset.name if cfg.dataset else "vocaset"
-    convert_official(cfg.checkpoint, cfg.out, dataset=dataset, encoder=cfg.encoder)
+    dataset = cfg.dataset.name if cfg.get("dataset") else "vocaset"
+    convert_official(cfg.checkpoint, cfg.out, dataset=dataset, encoder=cfg.encoder or "wav2vec2")
     log.info("%s: converted; use checkpoint=%s", cfg.checkpoint, cfg.out)
+
+
+def _fetch_encoder(cfg: DictConfig) -> None:
+    """The weights that `audio_encoder=whisper_tiny` loads."""
+    from diffspeaker3d.models.encoders.whisper_weights import prepare_whisper
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    out = _path(cfg.out) or cache / "diffspeaker3d" / "whisper-tiny.en.safetensors"
+    prepare_whisper(str(cfg.encoder), out)
+    log.info("%s: the encoder's weights; use audio_encoder=whisper_tiny audio_encoder.weights=%s", out, out)
 
 
 def _path(value: str | None) -> Path | None:

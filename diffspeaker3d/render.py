@@ -6,7 +6,9 @@ import dataclasses
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, ListConfig
 
 from diffspeaker3d.config import door
 from diffspeaker3d.errors import InputError
@@ -22,55 +24,65 @@ SUFFIXES = (".mp4", ".png")
 
 
 @door("render")
-def main(cfg: Render) -> None:
-    out = Path(cfg.out)
+def main(options: Render) -> None:
+    from diffspeaker3d.config import as_config
+
+    cfg = as_config(options)
+    out = Path(str(cfg.out))
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"out={out}: render writes {' or '.join(SUFFIXES)}; for other formats use animate or save")
-    if out.resolve() in {Path(p).resolve() for p in (cfg.motion, cfg.compare, cfg.audio) if p}:
+    if out.resolve() in {Path(str(p)).resolve() for p in (cfg.motion, cfg.compare, cfg.audio) if p}:
         raise InputError(f"out={out}: would overwrite an input; choose another name")
     options = render_options(cfg)
 
     from diffspeaker3d.formats import load_animation
 
-    animation = with_sound(load_animation(cfg.motion), cfg.audio)
-    compare = load_animation(cfg.compare) if cfg.compare else None
+    animation = with_sound(load_animation(str(cfg.motion)), cfg.audio)
+    compare = load_animation(str(cfg.compare)) if cfg.compare else None
     if out.suffix.lower() == ".png":
         from diffspeaker3d.rendering import contact_sheet
 
         if compare is not None:
             raise InputError("compare: stills show one animation; write an .mp4, or leave compare out")
-        contact_sheet(animation, out, cfg.stills, options)
+        contact_sheet(
+            animation, out, cfg.stills if isinstance(cfg.stills, int) else [float(t) for t in cfg.stills], options
+        )
         log.info("%s: stills", out)
     else:
-        frames = write_video(animation, compare, out, options, cfg.labels)
+        frames = write_video(animation, compare, out, options, [str(name) for name in cfg.labels])
         log.info("%s: %d frames at %g fps", out, frames, animation.fps)
 
 
-def render_options(cfg: Render) -> RenderOptions:
-    """The drawing options of a command line."""
+def render_options(cfg: DictConfig) -> RenderOptions:
+    """The drawing options of a configuration, checked."""
     from diffspeaker3d.rendering import RenderOptions
 
-    width, height = cfg.size if isinstance(cfg.size, list) else (cfg.size, cfg.size)
+    def pair(value: Any, name: str, kind: type) -> Any:
+        values = list(value) if isinstance(value, ListConfig) else [value, value]
+        if len(values) != 2 or not all(isinstance(v, int | float) for v in values):
+            raise InputError(f"{name}={value}: give a number or two of them, such as [640,480]")
+        return tuple(kind(v) for v in values)
+
     return RenderOptions(
-        size=(width, height),
-        background=cfg.background,
-        wireframe=cfg.wireframe,
-        renderer=cfg.renderer,
-        color=cfg.color,
-        view=cfg.view if isinstance(cfg.view, str) else (cfg.view[0], cfg.view[1]),
-        zoom=cfg.zoom,
-        error_scale=cfg.error_scale,
+        size=pair(cfg.size, "size", int),
+        background=str(cfg.background),
+        wireframe=bool(cfg.wireframe),
+        renderer=str(cfg.renderer),
+        color=str(cfg.color),
+        view=pair(cfg.view, "view", float) if isinstance(cfg.view, ListConfig) else str(cfg.view),
+        zoom=float(cfg.zoom),
+        error_scale=None if cfg.error_scale is None else float(cfg.error_scale),
     )
 
 
-def with_sound(animation: Animation, audio: str | None) -> Animation:
+def with_sound(animation: Animation, audio: Any) -> Animation:
     """The animation with the sound of a file in place of its own, if one is named."""
     if not audio:
         return animation
     from diffspeaker3d.audio import read_audio
 
-    samples, rate = read_audio(audio)
-    return dataclasses.replace(animation, waveform=samples.mean(1), sample_rate=rate)
+    waveform, rate = read_audio(str(audio))
+    return dataclasses.replace(animation, waveform=waveform, sample_rate=rate)
 
 
 def write_video(

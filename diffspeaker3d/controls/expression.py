@@ -17,7 +17,6 @@ MOTION_GROUPS: dict[str, tuple[str, ...]] = {
     "brows": tuple(n for n in CONTROL_NAMES if n.startswith(("brow", "cheekSquint", "noseSneer"))),
 }  # the brows carry the rest of the upper face with them: a partition of CONTROL_NAMES
 LIP_CHANNELS: tuple[int, ...] = tuple(CONTROL_NAMES.index(n) for n in MOTION_GROUPS["speech"])
-EXPRESSION_CHANNELS: tuple[int, ...] = tuple(i for i in range(len(CONTROL_NAMES)) if i not in LIP_CHANNELS)
 
 BLINK_MEDIAN_SECONDS, BLINK_SIGMA = 2.3, 0.6  # log-normal intervals: about 20 a minute when talking
 BLINK_CLOSE, BLINK_OPEN = 0.07, 0.15  # seconds; the lids fall twice as fast as they rise

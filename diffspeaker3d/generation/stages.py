@@ -1,6 +1,6 @@
 """What happens to sampled motion on its way to an animation: a list of stages, built from the checkpoint's configuration.
 
-motion (T, D) -> SealHeard -> Procedural -> FollowTranscript -> Strength -> Retime -> CloseLips -> motion (T', D)
+motion (T, D) -> FollowHeard -> Procedural -> FollowTranscript -> Strength -> Retime -> CloseLips -> motion (T', D)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.controls.expression import MOTION_GROUPS, expressions
-from diffspeaker3d.controls.lipsync import guide_controls, seal_heard
+from diffspeaker3d.controls.lipsync import LipRule, follow_heard, guide_controls
 from diffspeaker3d.controls.style import Manner
 from diffspeaker3d.phone import Phone
 from diffspeaker3d.speech.phones import VISEMES, VOWELS
@@ -54,17 +54,15 @@ class Stage(Protocol):
 
 
 @dataclass(frozen=True)
-class SealHeard:
-    """Closes the lips where p, b, m is heard: from 0 at probability `low` to a full seal at `high`."""
+class FollowHeard:
+    """Closes the lips where p, b, m is heard, and parts them where speech is that needs them apart."""
 
-    low: float
-    high: float
+    rule: LipRule
 
     def __call__(self, motion: np.ndarray, performance: Performance) -> np.ndarray:
         if performance.visemes is None:
             return motion
-        bilabial = performance.visemes[:, VISEMES.index("PP")]
-        return seal_heard(motion, bilabial, self.low, self.high, performance.names)
+        return follow_heard(motion, performance.visemes, performance.fps, self.rule, performance.names)
 
 
 @dataclass(frozen=True)
@@ -127,14 +125,14 @@ def build_stages(config: Mapping[str, Any], of_controls: bool) -> tuple[Stage, .
     """The stages of a checkpoint.
 
     Args:
-        config: the checkpoint's; `seal` ([low, high]) and `procedural` (names of groups) are read.
+        config: the checkpoint's; `lips` (of `LipRule`) and `procedural` (names of groups) are read.
         of_controls: the model moves blendshape controls rather than bare vertices.
     """
     if not of_controls:
         return (Strength(), Retime())
     stages: list[Stage] = []
-    if "seal" in config:
-        stages.append(SealHeard(*config["seal"]))
+    if "lips" in config:
+        stages.append(FollowHeard(LipRule(**config["lips"])))
     if groups := config.get("procedural"):
         stages.append(Procedural(tuple(groups)))
     return (*stages, FollowTranscript(), Strength(), Retime(), CloseLips())

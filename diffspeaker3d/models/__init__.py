@@ -16,12 +16,13 @@ from diffspeaker3d.models.diffspeaker import DiffSpeaker, Prediction
 from diffspeaker3d.models.encoders.base import AudioEncoder
 from diffspeaker3d.models.encoders.mel import MelEncoder
 from diffspeaker3d.models.encoders.transformers import TransformersEncoder
+from diffspeaker3d.models.encoders.whisper import WhisperEncoder
 from diffspeaker3d.models.latent import Space
 from diffspeaker3d.models.motion import ControlMotion, MotionSpace, VertexMotion
 from diffspeaker3d.models.precision import in_precision
 
 __all__ = [
     "AudioEncoder", "AutoregressiveDecoder", "Condition", "ControlMotion", "Denoiser", "DiffSpeaker", "Generator", "MelEncoder", "MotionSpace", "Prediction",
-    "Space", "TransformersEncoder", "VertexMotion", "build", "checkpoint_hash", "convert_official", "in_precision", "load_checkpoint", "read_config",
+    "Space", "TransformersEncoder", "VertexMotion", "WhisperEncoder", "build", "checkpoint_hash", "convert_official", "in_precision", "load_checkpoint", "read_config",
     "save_checkpoint",
 ]  # fmt: skip

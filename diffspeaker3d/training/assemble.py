@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from diffspeaker3d import __version__
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
+from diffspeaker3d.controls.lipsync import LipRule
 from diffspeaker3d.controls.style import PRESETS, STYLE_NAMES
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.data.statistics import motion_statistics
@@ -23,9 +25,6 @@ from diffspeaker3d.speech.phones import VISEMES
 log = logging.getLogger(__name__)
 
 QUIETEST_SCALE = 0.02  # a control that hardly moves is not blown up to unit variance
-# Lips begin to close and are sealed where the viseme head gives p, b, m these probabilities: the lowest that cost under
-# one and a half per cent of false closures on the validation voices (docs/voice.md).
-SEAL_PROBABILITY = (0.01, 0.05)
 # Controls that are learned as one group each: neighbours in CONTROL_NAMES, so that they are slices.
 CONTROL_GROUPS = {
     "eyes": CONTROL_NAMES[:14], "mouth": CONTROL_NAMES[14:41], "brows_cheeks_nose": CONTROL_NAMES[41:51], "tongue": CONTROL_NAMES[51:],
@@ -90,7 +89,7 @@ def build_model(cfg: DictConfig, corpus: Corpus) -> tuple[dict[str, Any], DiffSp
         if not isinstance(model.denoiser, Generator):
             config["sampling"]["temperature"] = dict(TEMPERATURE)
     if corpus.motion == "controls" and num_visemes:
-        config["seal"] = list(SEAL_PROBABILITY)
+        config["lips"] = asdict(LipRule())
     return config, model
 
 

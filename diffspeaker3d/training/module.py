@@ -169,9 +169,9 @@ class SpeechTraining(LightningModule):
 
 
 def audio_features(model: DiffSpeaker, batch: dict[str, Any]) -> Tensor:
-    """Features (B, T, D_a): those that came with the batch (a frozen encoder's, from disk), or the encoder's."""
+    """Features (B, T, D_a): from what came with the batch (a frozen encoder heard it before), or from sound."""
     if "audio_features" in batch:
-        return batch["audio_features"]
+        return model.audio_encoder.refine(batch["audio_features"], batch["num_frames"])
     features: Tensor = model.audio_encoder(batch["waveform"], batch["num_samples"], batch["num_frames"])
     return features
 

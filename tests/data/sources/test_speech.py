@@ -12,8 +12,7 @@ from omegaconf import OmegaConf
 from diffspeaker3d.audio import SAMPLE_RATE, resample
 from diffspeaker3d.config import CONF_DIR
 from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
-from diffspeaker3d.data.clips import read_phones
-from diffspeaker3d.data.corpus import Corpus
+from diffspeaker3d.data.corpus import Corpus, read_phones
 from diffspeaker3d.data.prepared import open_corpus
 from diffspeaker3d.data.sources import speech
 from diffspeaker3d.data.sources.recordings import Recording, find_recordings, split_recordings

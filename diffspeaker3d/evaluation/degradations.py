@@ -1,4 +1,4 @@
-"""The same sentence, heard worse: what a model meets outside of a studio. Every change is deterministic and keeps time."""
+"""The same sentence in worse sound: what a model meets outside of a studio. Every change is deterministic and keeps time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Change = Callable[[np.ndarray, ClipRecord, Corpus], np.ndarray]
 """(waveform (N,) at SAMPLE_RATE, clip, corpus) -> waveform (N,)."""
 
 
-def parse_condition(name: str) -> Change:
+def parse_degradation(name: str) -> Change:
     """The change of sound that a name stands for: `clean`, `babble10`, `telephone`, `mp3_64`, `gain-12`, `overload12`.
 
     Raises:
@@ -31,7 +31,7 @@ def parse_condition(name: str) -> Change:
     """
     found = re.fullmatch(r"(clean|telephone)|(babble|gain|overload)([+-]?\d+)|(mp3_)(\d+)", name)
     if found is None:
-        raise InputError(f"conditions: unknown {name!r}; known: {KNOWN}")
+        raise InputError(f"degradations: unknown {name!r}; known: {KNOWN}")
     plain, level, decibels, _, kilobits = found.groups()
     if plain == "clean":
         return lambda waveform, clip, corpus: waveform

@@ -1,4 +1,4 @@
-"""The numbers of many clips, gathered one by one: memory does not grow with the corpus."""
+"""The numbers of many clips, accumulated one by one: memory does not grow with the corpus."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
-from diffspeaker3d.evaluation.clip import Measured, Take
-from diffspeaker3d.evaluation.glossary import BY_NAME
 from diffspeaker3d.metrics import MotionFeatures, confidence_interval, frechet_distance
+from diffspeaker3d.metrics.metric import ClipPair, Measured
+from diffspeaker3d.metrics.registry import BY_NAME
 
 LEAST_MOTION = 0.01  # controls that move less than this are left out of correlations
 MOUTH = set(CONTROL_NAMES[CONTROL_NAMES.index("jawForward") : CONTROL_NAMES.index("mouthUpperUpRight") + 1]) | {
@@ -19,8 +19,8 @@ MOUTH = set(CONTROL_NAMES[CONTROL_NAMES.index("jawForward") : CONTROL_NAMES.inde
 }
 
 
-class Means:
-    """One number per metric from any number of clips, pooled as the glossary says; nan is not counted."""
+class MeanAccumulator:
+    """One number per metric from any number of clips, pooled as the metric says; nan is not counted."""
 
     def __init__(self) -> None:
         self._sums: dict[str, tuple[float, float]] = {}
@@ -44,17 +44,17 @@ class Means:
         return found
 
 
-class Correlations:
+class CorrelationAccumulator:
     """Correlation of predicted and recorded weights over all frames, from running sums."""
 
     def __init__(self) -> None:
         self._count = 0
         self._sums = np.zeros((5, len(CONTROL_NAMES)))
 
-    def add(self, prediction: Take, recorded: Take) -> None:
-        if prediction.weights is None or recorded.weights is None:
+    def add(self, pair: ClipPair) -> None:
+        if pair.predicted_weights is None or pair.recorded_weights is None:
             return
-        p, g = prediction.weights.astype(np.float64), recorded.weights.astype(np.float64)
+        p, g = pair.predicted_weights.astype(np.float64), pair.recorded_weights.astype(np.float64)
         self._count += len(p)
         self._sums += [p.sum(0), g.sum(0), np.square(p).sum(0), np.square(g).sum(0), (p * g).sum(0)]
 
@@ -81,12 +81,12 @@ class Correlations:
         return found | ({"upper_correlation": float(np.mean(upper))} if upper else {})
 
 
-class Crowd:
+class FrechetAccumulator:
     """Motion features of every n-th frame, predicted and recorded, for the Fréchet distance.
 
     Args:
         features: fitted on recordings; None when there are too few frames.
-        stride: keeps one frame in so many, the same of both.
+        stride: keeps every `stride`-th frame of both.
     """
 
     def __init__(self, features: MotionFeatures | None, stride: int) -> None:
@@ -110,17 +110,17 @@ class Crowd:
         }
 
 
-def seed_shares(together: Mapping[str, float], recorded: Mapping[str, float]) -> dict[str, float]:
+def seed_shares(over_seeds: Mapping[str, float], recorded: Mapping[str, float]) -> dict[str, float]:
     """Diversity of the seeds over the recording's own spread, region by region; absent where nothing moves."""
-    regions = [name.removeprefix("diversity_") for name in together if name.startswith("diversity_")]
+    regions = [name.removeprefix("diversity_") for name in over_seeds if name.startswith("diversity_")]
     return {
-        f"seed_share_{region}": together[f"diversity_{region}"] / recorded[f"own_spread_{region}"]
+        f"seed_share_{region}": over_seeds[f"diversity_{region}"] / recorded[f"own_spread_{region}"]
         for region in regions
         if recorded.get(f"own_spread_{region}", 0.0) > 0
     }
 
 
-def over_repeats(summaries: Sequence[Mapping[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
+def across_seeds(summaries: Sequence[Mapping[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
     """Means of whole evaluations under different seeds, and half widths of their 95 % intervals (none for one seed)."""
     means, widths = {}, {}
     for name in dict.fromkeys(name for summary in summaries for name in summary):
