@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 
 @door("animate")
-def main(options: Animate) -> None:
+def main(typed: Animate) -> None:
     from diffspeaker3d.config import as_config
 
-    cfg = as_config(options)
+    cfg = as_config(typed)
     from diffspeaker3d.generation.jobs import open_template, plan_jobs, run_jobs, with_texts
     from diffspeaker3d.reports.lines import inspect_result, report_lines, wants_report
 

@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 
 @door("evaluate")
-def main(options: Evaluate) -> None:
+def main(typed: Evaluate) -> None:
     from diffspeaker3d.config import as_config
 
-    cfg = as_config(options)
+    cfg = as_config(typed)
     from diffspeaker3d.data.prepared import open_corpus
     from diffspeaker3d.evaluation import (
         EvaluationOptions,

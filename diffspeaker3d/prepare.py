@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 @door("prepare")
-def main(options: Prepare) -> None:
+def main(typed: Prepare) -> None:
     from diffspeaker3d.config import as_config
 
-    cfg = as_config(options)
+    cfg = as_config(typed)
     if cfg.checkpoint is not None:
         _convert(cfg)
     elif cfg.encoder is not None:

@@ -24,10 +24,10 @@ SUFFIXES = (".mp4", ".png")
 
 
 @door("render")
-def main(options: Render) -> None:
+def main(typed: Render) -> None:
     from diffspeaker3d.config import as_config
 
-    cfg = as_config(options)
+    cfg = as_config(typed)
     out = Path(str(cfg.out))
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"out={out}: render writes {' or '.join(SUFFIXES)}; for other formats use animate or save")

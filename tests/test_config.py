@@ -197,7 +197,7 @@ MISTYPED = {
         "steps=abc", "steps=1.5", "steps=[1]", "steps=0", "steps=(", "steps=1,2", "fps=fast", "fps=0", "fps=nan", "seed=null", "seed=1.5", "seed=abc",
         "seed=-1", "strength=high", "strength=null", "strength=3", "strength=inf", "threads=abc", "threads=1.5", "threads=1000000", "threads=0",
         "style=1.5", "style={a: b}", "style=true", "device=null", "device=meta", "device=cuda:x", "size=big", "size=nan", "size=1", "qc=maybe",
-        "temperature=hot", "temperature=3", "temperature={mouth: x}", "landmarks=3", "landmarks={chin: -1}", "precision=float8", "renderer=magic",
+        "temperature=hot", "temperature=3", "temperature={mouth: x}", "landmarks={chin: x}", "landmarks={chin: -1}", "precision=float8", "renderer=magic",
         "formats=1", "formats={a: b}", "audio=", "out=", "text=",
     ],
     "render": ["zoom=near", "zoom=0", "view=[nan,0]", "view=[1]", "view=3", "stills=few", "stills=0", "stills=-1", "stills=[]", "stills=100000",
