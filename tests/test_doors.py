@@ -75,7 +75,7 @@ def test_evaluate_scores_model_and_baselines(world):
         "limit=3",
         "seeds=[0,10]",
         "baselines=[mean_face,ridge]",
-        f"against={{again:{folder}/run/checkpoint}}",
+        f"compare={{again:{folder}/run/checkpoint}}",
         "worst=1",
         "renderer=numpy",
         "out=scores",

@@ -40,7 +40,7 @@ def literal(text: str) -> str:
 
 def as_config(options: BaseModel) -> DictConfig:
     """Typed options as the configuration that hydra's `instantiate` takes."""
-    config = OmegaConf.create(_literal(options.model_dump(by_alias=True)))
+    config = OmegaConf.create(_literal(options.model_dump(by_alias=True, exclude_unset=True)))
     assert isinstance(config, DictConfig)
     return config
 
