@@ -59,7 +59,7 @@ def _prepare(cfg: DictConfig) -> None:
     source: Source
     plan: Plan
     if dataset == "folder":
-        source, plan = open_folder(raw)
+        source, plan = open_folder(raw, cfg.dataset.track)
     else:
         extras = Extras(_path(cfg.topology), _path(cfg.regions))
         plan = load_plan(cfg.splits or dataset)

@@ -163,6 +163,8 @@ class Dataset(Options):
     """folder of the prepared corpus"""
     raw: Path | None = None
     """folder with the raw files; prepare takes raw=, train and evaluate build a corpus of recordings when it is given"""
+    track: Count | None = None
+    """of files with several sound tracks: which, counted from 1; the one flagged as default when null"""
 
 
 class Corpus(Dataset):
@@ -423,6 +425,8 @@ class Denoiser(Node):
     """how many"""
     dropout: Share
     """while training"""
+    reach: Positive | None = None
+    """seconds to either side that a frame attends to; null = the whole clip"""
 
 
 class Trainer(Options):

@@ -19,7 +19,7 @@ from diffspeaker3d.controls.style import PRESETS, STYLE_NAMES
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.data.statistics import motion_statistics
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models import DiffSpeaker, Generator, build, load_checkpoint, read_config
+from diffspeaker3d.models import DiffSpeaker, build, load_checkpoint, read_config
 from diffspeaker3d.speech.phones import VISEMES
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ CONTROL_GROUPS = {
 # Lips should differ little from seed to seed; chance that the sound does not ask for is error there (docs/voice.md).
 TEMPERATURE = {"mouth": 0.5, "tongue": 0.5}
 # What belongs to a corpus, not to speech: never taken from another, or (with the second) only where the size is the same.
-OF_THE_CORPUS = ("motion.", "denoiser.style.")
+OF_THE_CORPUS = ("motion.", "denoiser.conditions.style.")
 OF_THE_TOPOLOGY = ("denoiser.input.", "denoiser.output.", "viseme_head.")
 
 
@@ -50,7 +50,7 @@ def build_model(cfg: DictConfig, corpus: Corpus) -> tuple[dict[str, Any], DiffSp
     denoiser_node |= {
         "motion_dim": motion.dim,
         "audio_dim": encoder.width,
-        "style_dim": len(corpus.styles),
+        "conditions": {"style": len(corpus.styles)},
         "period": round(corpus.fps),
     }
     has_phones = (corpus.root / "phones").is_dir()
@@ -86,7 +86,7 @@ def build_model(cfg: DictConfig, corpus: Corpus) -> tuple[dict[str, Any], DiffSp
         config["styles"] = dict(PRESETS)
         # Sparse events that nothing in the sound announces: a small model samples too few of them (docs/voice.md).
         config["procedural"] = ["lids", "gaze", "brows"]
-        if not isinstance(model.denoiser, Generator):
+        if model.denoiser.draws_noise:
             config["sampling"]["temperature"] = dict(TEMPERATURE)
     if corpus.motion == "controls" and num_visemes:
         config["lips"] = asdict(LipRule())
