@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from diffspeaker3d import __version__
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
+from diffspeaker3d.controls.groups import CONTROLS_OF
 from diffspeaker3d.controls.lipsync import LipRule
 from diffspeaker3d.controls.style import PRESETS, STYLE_NAMES
 from diffspeaker3d.data.corpus import Corpus
@@ -25,10 +26,6 @@ from diffspeaker3d.speech.phones import VISEMES
 log = logging.getLogger(__name__)
 
 QUIETEST_SCALE = 0.02  # a control that hardly moves is not blown up to unit variance
-# Controls that are learned as one group each: neighbours in CONTROL_NAMES, so that they are slices.
-CONTROL_GROUPS = {
-    "eyes": CONTROL_NAMES[:14], "mouth": CONTROL_NAMES[14:41], "brows_cheeks_nose": CONTROL_NAMES[41:51], "tongue": CONTROL_NAMES[51:],
-}  # fmt: skip
 # Lips should differ little from seed to seed; chance that the sound does not ask for is error there (docs/voice.md).
 TEMPERATURE = {"mouth": 0.5, "tongue": 0.5}
 # What belongs to a corpus, not to speech: never taken from another, or (with the second) only where the size is the same.
@@ -156,7 +153,7 @@ def _motion_node(corpus: Corpus, motion_scale: str | float) -> dict[str, Any]:
             "scale": scale,
         }
     scales = [max(s, QUIETEST_SCALE) if motion_scale == "auto" else float(motion_scale) for s in statistics.scale]
-    groups = {name: list(members) for name, members in CONTROL_GROUPS.items()}
+    groups = {name: list(members) for name, members in CONTROLS_OF.items()}
     return {
         "_target_": "diffspeaker3d.models.ControlMotion",
         "names": list(CONTROL_NAMES),
