@@ -17,8 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from diffspeaker3d.audio import SAMPLE_RATE
 from diffspeaker3d.config import door
 from diffspeaker3d.errors import InputError
@@ -26,7 +24,9 @@ from diffspeaker3d.files import atomic_path
 
 if TYPE_CHECKING:
     import torch
+    from omegaconf import DictConfig
 
+    from diffspeaker3d.config.schema import Benchmark
     from diffspeaker3d.diffusion import NoiseSchedule
     from diffspeaker3d.models import AudioEncoder, Denoiser
     from diffspeaker3d.models.sampling import Space
@@ -43,7 +43,10 @@ BASE = {"model_type": "wav2vec2"}  # the library's default configuration is the 
 
 
 @door("benchmark")
-def main(cfg: DictConfig) -> None:
+def main(options: Benchmark) -> None:
+    from diffspeaker3d.config import as_config
+
+    cfg = as_config(options)
     for name in cfg.sizes:
         if name not in cfg.models:
             raise InputError(f"sizes={name}: unknown; known: {', '.join(cfg.models)}")
@@ -56,6 +59,7 @@ def main(cfg: DictConfig) -> None:
 def measure(cfg: DictConfig) -> dict[str, Any]:
     """Everything asked for: JSON types only, seconds and bytes."""
     import torch
+    from omegaconf import OmegaConf
 
     from diffspeaker3d.generation.pipeline import set_threads
 
