@@ -37,7 +37,7 @@ checkpoint: $(call STAMP,test)
 	$(BIN)/python -m diffspeaker3d.train experiment=faceformer
 	$(BIN)/python -m diffspeaker3d.train experiment=mannequin name=mannequin-3000 trainer.max_steps=3000
 	$(BIN)/python -m diffspeaker3d.evaluate checkpoint=outputs/train/mannequin/checkpoint dataset.num_clips=12000 limit=80 out=outputs/evaluate/mannequin \
-		'baselines=[mean_face,ridge,nearest_neighbour]' 'against={faceformer:outputs/train/faceformer/checkpoint,steps_3000:outputs/train/mannequin-3000/checkpoint}' 'conditions=[clean,babble10,telephone,mp3_64,gain+12,gain-12,overload12]'
+		'baselines=[mean_face,ridge,nearest_neighbour]' 'compare={faceformer:outputs/train/faceformer/checkpoint,steps_3000:outputs/train/mannequin-3000/checkpoint}' 'degradations=[clean,babble10,telephone,mp3_64,gain+12,gain-12,overload12]'
 	$(BIN)/python scripts/ship_checkpoint.py outputs/train/mannequin/checkpoint outputs/evaluate/mannequin
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	$(BIN)/python scripts/curves.py outputs/train/mannequin docs/pictures/mannequin_training
@@ -45,6 +45,7 @@ checkpoint: $(call STAMP,test)
 pictures: $(call STAMP,demo)
 	$(BIN)/python -m diffspeaker3d.animate audio=data/sample/speech.wav out=outputs/pictures/demo.npz
 	$(BIN)/python -m diffspeaker3d.render motion=outputs/pictures/demo.npz out=docs/pictures/demo.png 'stills=[5.51,5.6,6.4,6.8,7.6,8.3,9.1,10.05]' size=320
+	$(BIN)/python scripts/shapes_sheet.py
 
 lint: $(call STAMP,test)
 	$(BIN)/ruff check --fix .

@@ -1,36 +1,39 @@
-"""Door: `python -m diffspeaker3d.evaluate checkpoint=DIR dataset=vocaset`."""
+"""Command: `python -m diffspeaker3d.evaluate checkpoint=DIR dataset=vocaset`."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import ListConfig
 
 from diffspeaker3d.config import door
+
+if TYPE_CHECKING:
+    from diffspeaker3d.config.schema import Evaluate
 
 log = logging.getLogger(__name__)
 
 
 @door("evaluate")
-def main(cfg: DictConfig) -> None:
+def main(typed: Evaluate) -> None:
+    from diffspeaker3d.config import as_config
+
+    cfg = as_config(typed)
     from diffspeaker3d.data.prepared import open_corpus
     from diffspeaker3d.evaluation import (
         EvaluationOptions,
-        changes,
-        clips_csv,
         draw_worst,
         evaluate,
         named_checkpoints,
-        table,
         try_drawing,
-        write_report,
     )
     from diffspeaker3d.generation.options import Options
     from diffspeaker3d.generation.pipeline import SpeechAnimator, set_threads
     from diffspeaker3d.rendering import RenderOptions
+    from diffspeaker3d.reports.evaluation import clips_csv, degradation_lines, screen_table, write_report
 
     options = EvaluationOptions(
         split=cfg.split,
@@ -39,35 +42,31 @@ def main(cfg: DictConfig) -> None:
         styles=cfg.styles,
         steps=cfg.steps,
         baselines=_items(cfg.baselines),
-        conditions=_items(cfg.conditions),
+        degradations=_items(cfg.degradations),
         worst=cfg.worst,
     )
-    others = named_checkpoints(cfg.against)
-    RenderOptions(renderer=cfg.renderer)  # a wrong name is to be heard before the work, not after
+    others = named_checkpoints(cfg.compare)
+    RenderOptions(renderer=cfg.renderer)  # a wrong name is refused before the work, not after
     set_threads(cfg.threads)
     animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device)
-    against = {name: SpeechAnimator.from_pretrained(folder, device=cfg.device) for name, folder in others.items()}
+    compare = {name: SpeechAnimator.from_pretrained(folder, device=cfg.device) for name, folder in others.items()}
     corpus = open_corpus(cfg.dataset)
-    for one in (animator, *against.values()):  # a style or a number of steps that one of them does not know
+    for one in (animator, *compare.values()):  # a style or a number of steps that one of them does not know
         one.check(Options(style=next((clip.style for clip in corpus.split(cfg.split)), None), steps=cfg.steps))
     if options.worst:
         try_drawing(cfg.renderer)
     folder = Path(cfg.out or f"outputs/evaluate/{corpus.name}-{cfg.split}")
     with clips_csv(folder / "clips.csv") as write_row:
-        evaluation = evaluate(animator, corpus, options, write_row, against)
-    numbers = evaluation.numbers | {"checkpoint": dict(animator.config["provenance"])}
-    for name, other in against.items():
-        numbers["against"][name]["checkpoint"] = dict(other.config["provenance"])
-    write_report(folder, numbers, draw_worst(animator, corpus, evaluation.worst, folder, cfg.steps, cfg.renderer))
-    log.info(
-        "%s, split %s, %d clips; %s", corpus.name, cfg.split, numbers["clips"], "; ".join(numbers["regions"].values())
-    )
-    log.info("%s", table(numbers))
-    for line in changes(numbers):
+        evaluation = evaluate(animator, corpus, options, write_row, compare)
+    result = evaluation.result
+    write_report(folder, result, draw_worst(animator, corpus, evaluation.worst, folder, cfg.steps, cfg.renderer))
+    regions = "; ".join(result.about.regions.values())
+    log.info("%s, split %s, %d clips; %s", corpus.name, cfg.split, result.about.clips, regions)
+    log.info("%s", screen_table(result))
+    for line in degradation_lines(result):
         log.info("%s", line)
-    log.info(
-        "%s: report.html, metrics.json, clips.csv%s", folder, ", worst-*.mp4, worst-*.png" * bool(evaluation.worst)
-    )
+    pictures = ", worst-*.mp4, worst-*.png" if evaluation.worst else ""
+    log.info("%s: report.html, metrics.json, clips.csv%s", folder, pictures)
 
 
 def _items(value: Any) -> tuple[Any, ...]:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from diffspeaker3d.config import door
 from diffspeaker3d.errors import InputError
 
+if TYPE_CHECKING:
+    from diffspeaker3d.config.schema import Prepare
+
 log = logging.getLogger(__name__)
 
 
 @door("prepare")
-def main(cfg: DictConfig) -> None:
+def main(typed: Prepare) -> None:
+    from diffspeaker3d.config import as_config
+
+    cfg = as_config(typed)
     if cfg.checkpoint is not None:
         _convert(cfg)
+    elif cfg.encoder is not None:
+        _fetch_encoder(cfg)
     elif cfg.get("dataset") is None:
         raise InputError(
             "dataset: is needed; known: vocaset, biwi, folder, synthetic, speech; or checkpoint=FILE converts official weights"
@@ -50,7 +59,7 @@ def _prepare(cfg: DictConfig) -> None:
     source: Source
     plan: Plan
     if dataset == "folder":
-        source, plan = open_folder(raw)
+        source, plan = open_folder(raw, cfg.dataset.track)
     else:
         extras = Extras(_path(cfg.topology), _path(cfg.regions))
         plan = load_plan(cfg.splits or dataset)
@@ -108,8 +117,18 @@ def _convert(cfg: DictConfig) -> None:
     if cfg.out is None:
         raise InputError("out: is needed; give out=DIR, where the converted checkpoint shall be")
     dataset = cfg.dataset.name if cfg.get("dataset") else "vocaset"
-    convert_official(cfg.checkpoint, cfg.out, dataset=dataset, encoder=cfg.encoder)
+    convert_official(cfg.checkpoint, cfg.out, dataset=dataset, encoder=cfg.encoder or "wav2vec2")
     log.info("%s: converted; use checkpoint=%s", cfg.checkpoint, cfg.out)
+
+
+def _fetch_encoder(cfg: DictConfig) -> None:
+    """The weights that `audio_encoder=whisper_tiny` loads."""
+    from diffspeaker3d.models.encoders.whisper_weights import prepare_whisper
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    out = _path(cfg.out) or cache / "diffspeaker3d" / "whisper-tiny.en.safetensors"
+    prepare_whisper(str(cfg.encoder), out)
+    log.info("%s: the encoder's weights; use audio_encoder=whisper_tiny audio_encoder.weights=%s", out, out)
 
 
 def _path(value: str | None) -> Path | None:

@@ -43,7 +43,7 @@ By kind of voice:
 
 {groups}
 
-With changed sound, change of LVE: {conditions}.
+With changed sound, change of LVE: {degradations}.
 
 Real recordings, by forced alignment (`scripts/real_speech.py`): {real}. The alignment that guides the lips with a transcript also judges them.
 
@@ -81,14 +81,14 @@ def main(checkpoint: Path, evaluation: Path, real: Path | None = None) -> None:
         millions=parameters / 1e6,
         megabytes=(checkpoint / "model.safetensors").stat().st_size / 1e6,
         width=model.audio_encoder.width,
-        layers=len(model.denoiser.layers),
+        layers=config["model"]["denoiser"]["layers"],
         steps=config["sampling"]["steps"],
         clips=config["provenance"].get("clips", "12,000"),
-        count=numbers["clips"],
-        seeds=len(numbers["seeds"]),
-        table=_table(numbers["models"], numbers.get("intervals", {}).get("model", {})),
+        count=numbers["about"]["clips"],
+        seeds=len(numbers["about"]["seeds"]),
+        table=_table({k: v["means"] for k, v in numbers["models"].items()}, numbers["models"]["model"]["intervals"]),
         groups=_table(numbers.get("groups", {}), {}),
-        conditions=_conditions(numbers),
+        degradations=_degradations(numbers),
         real=_real(real),
         seal=config["seal"],
         trained=config["provenance"]["steps"],
@@ -118,8 +118,8 @@ def _cell(value: float | None, scale: float, interval: float | None) -> str:
     return f"{value * scale:.3g}" + (f" ± {interval * scale:.1g}" if interval else "")
 
 
-def _conditions(numbers: dict[str, Any]) -> str:
-    found = numbers.get("conditions", {})
+def _degradations(numbers: dict[str, Any]) -> str:
+    found = numbers["models"]["model"]["degradations"]
     return (
         ", ".join(f"{name} {100 * row['lve_change']:+.0f} %" for name, row in found.items() if "lve_change" in row)
         or "not measured"

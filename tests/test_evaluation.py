@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,24 +16,14 @@ from diffspeaker3d.audio import SAMPLE_RATE, load_audio
 from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.evaluation import (
-    EvaluationOptions,
-    changes,
-    clips_csv,
-    draw_worst,
-    evaluate,
-    named_checkpoints,
-    run,
-    table,
-    try_drawing,
-    worst,
-    write_report,
-)
-from diffspeaker3d.evaluation.clip import count_blinks, lag
-from diffspeaker3d.evaluation.conditions import babble, gain, mp3, other_voices, parse_condition, telephone
-from diffspeaker3d.evaluation.tally import Means
+from diffspeaker3d.evaluation import EvaluationOptions, draw_worst, evaluate, named_checkpoints, run, try_drawing, worst
+from diffspeaker3d.evaluation.accumulators import MeanAccumulator
+from diffspeaker3d.evaluation.degradations import babble, gain, mp3, other_voices, parse_degradation, telephone
 from diffspeaker3d.evaluation.worst import around, round_up, worst_moments
 from diffspeaker3d.metrics import region_hash
+from diffspeaker3d.metrics.catalog.liveliness import count_blinks
+from diffspeaker3d.metrics.catalog.mouth import lag
+from diffspeaker3d.reports.evaluation import clips_csv, degradation_lines, screen_table, write_report
 from diffspeaker3d.topology import Topology
 
 FPS = 25.0
@@ -102,8 +93,8 @@ def corpus(tmp_path):
 
 
 def test_a_perfect_animator_has_no_error_and_no_width(corpus):
-    numbers = evaluate(Off(corpus), corpus, EvaluationOptions(seeds=(0, 10, 20))).numbers
-    model, widths = numbers["models"]["model"], numbers["intervals"]["model"]
+    result = evaluate(Off(corpus), corpus, EvaluationOptions(seeds=(0, 10, 20))).result
+    model, widths = result.model.means, result.model.intervals
     for name in (
         "lve",
         "lve_by_clip",
@@ -118,18 +109,18 @@ def test_a_perfect_animator_has_no_error_and_no_width(corpus):
         assert model[name] == 0.0, name
     assert model["frechet"] == pytest.approx(0, abs=1e-6)
     assert widths and set(widths.values()) == {0.0}
-    assert model["beat_alignment"] == numbers["recorded"]["beat_alignment"]
-    assert model["jitter"] == pytest.approx(numbers["recorded"]["jitter"])
+    assert model["beat_alignment"] == result.recorded["beat_alignment"]
+    assert model["jitter"] == pytest.approx(result.recorded["jitter"])
 
 
 def test_a_known_error_gives_known_numbers_in_every_style_and_seed(corpus):
     animator = Off(corpus, lambda style, seed, loudness: 0.001 * (1 + style) + 0.001 * seed)
     rows = []
-    numbers = evaluate(animator, corpus, EvaluationOptions(seeds=(0, 1)), rows.append).numbers
+    result = evaluate(animator, corpus, EvaluationOptions(seeds=(0, 1)), rows.append).result
     assert sorted(animator.calls) == sorted((style, seed) for _ in corpus.clips for style in (0, 1) for seed in (0, 1))
     # style 0: 1 and 2 mm, style 1: 2 and 3 mm for seeds 0 and 1
     by_seed = [(1 + 4) / 2 * 1e-6, (4 + 9) / 2 * 1e-6]
-    model, widths = numbers["models"]["model"], numbers["intervals"]["model"]
+    model, widths = result.model.means, result.model.intervals
     assert model["lve"] == pytest.approx(np.mean(by_seed), rel=1e-3)
     assert widths["lve"] == pytest.approx(1.96 * np.std(by_seed, ddof=1) / np.sqrt(2), rel=1e-3)
     assert model["mve"] == pytest.approx(0.002, rel=1e-3)
@@ -137,11 +128,11 @@ def test_a_known_error_gives_known_numbers_in_every_style_and_seed(corpus):
     assert model["coverage_best"] == pytest.approx(2.5e-6, rel=1e-3) and model["coverage_of_mean"] == pytest.approx(
         (1.5**2 + 2.5**2) / 2 * 1e-6, rel=1e-3
     )
-    assert numbers["styles"]["ann"]["lve"] == pytest.approx(2.5e-6, rel=1e-3) and numbers["styles"]["bob"][
+    assert result.styles["ann"]["lve"] == pytest.approx(2.5e-6, rel=1e-3) and result.styles["bob"][
         "lve"
     ] == pytest.approx(6.5e-6, rel=1e-3)
     assert len(rows) == 8 and {row["style"] for row in rows} == {"ann", "bob"}
-    assert numbers["regions"]["lips"] == f"lips: 2 vertices, sha256 {region_hash(np.array([0, 1]))[:12]}"
+    assert result.about.regions["lips"] == f"lips: 2 vertices, sha256 {region_hash(np.array([0, 1]))[:12]}"
 
 
 def test_both_poolings_differ_where_clips_do(corpus):
@@ -149,7 +140,7 @@ def test_both_poolings_differ_where_clips_do(corpus):
     animator.distance = lambda style, seed, loudness: (
         0.001 if len(animator.calls) == 1 else 0.003
     )  # first clip is the short one
-    model = evaluate(animator, corpus, EvaluationOptions(styles="own")).numbers["models"]["model"]
+    model = evaluate(animator, corpus, EvaluationOptions(styles="own")).result.model.means
     assert model["lve"] == pytest.approx((20 * 1e-6 + 60 * 9e-6) / 80, rel=1e-3) and model[
         "lve_by_clip"
     ] == pytest.approx(5e-6, rel=1e-3)
@@ -172,20 +163,20 @@ def test_motion_on_another_neutral_face_is_moved_to_the_speakers_own(corpus):
             shift = self.topology.templates["ann"] - self.topology.templates["eve"]
             return Animation(np.asarray(found.vertices) + shift, FPS, self.topology, self.topology.templates["ann"])
 
-    assert evaluate(Foreign(corpus), corpus).numbers["models"]["model"]["mve"] < 1e-7
+    assert evaluate(Foreign(corpus), corpus).result.model.means["mve"] < 1e-7
 
 
 def test_changed_sound_is_compared_with_clean(corpus):
     animator = Off(corpus, lambda style, seed, loudness: 0.002 if loudness < 0.1 else 0.001)
-    numbers = evaluate(
-        animator, corpus, EvaluationOptions(seeds=(0, 1), conditions=("clean", "gain-12", "gain+3"))
-    ).numbers
-    assert numbers["conditions"]["gain-12"]["lve_change"] == pytest.approx(3.0, rel=1e-3)
+    result = evaluate(
+        animator, corpus, EvaluationOptions(seeds=(0, 1), degradations=("clean", "gain-12", "gain+3"))
+    ).result
+    assert result.model.degradations["gain-12"]["lve_change"] == pytest.approx(3.0, rel=1e-3)
     assert (
-        numbers["conditions"]["gain+3"]["lve_change"] == 0
-        and numbers["conditions"]["gain-12"]["lve_change_interval"] == 0
+        result.model.degradations["gain+3"]["lve_change"] == 0
+        and result.model.degradations["gain-12"]["lve_change_interval"] == 0
     )
-    assert list(changes(numbers)) == ["gain-12: lve +300.0% ± 0.0%", "gain+3: lve +0.0% ± 0.0%"]
+    assert list(degradation_lines(result)) == ["gain-12: lve +300.0% ± 0.0%", "gain+3: lve +0.0% ± 0.0%"]
 
 
 def test_report_csv_and_pictures(corpus, tmp_path):
@@ -195,21 +186,22 @@ def test_report_csv_and_pictures(corpus, tmp_path):
         evaluation = evaluate(animator, corpus, EvaluationOptions(seeds=(0, 1), worst=1), write_row)
     assert [(case.style_name, round(case.error * 1e6, 2)) for case in evaluation.worst] == [("bob", 4.0)]
     pictures = draw_worst(animator, corpus, evaluation.worst, out, None, "numpy")
-    write_report(out, evaluation.numbers | {"corpus": "<six>"}, pictures)
+    about = replace(evaluation.result.about, corpus="<six>")
+    write_report(out, replace(evaluation.result, about=about), pictures)
     rows = list(csv.DictReader((out / "clips.csv").open(encoding="utf-8")))
     assert len(rows) == 8 and float(rows[0]["lve"]) == pytest.approx(1e-6, rel=1e-3) and rows[0]["closure_recall"] == ""
-    assert json.loads((out / "metrics.json").read_text("utf-8"))["models"]["model"]["lve"] == pytest.approx(
+    assert json.loads((out / "metrics.json").read_text("utf-8"))["models"]["model"]["means"]["lve"] == pytest.approx(
         2.5e-6, rel=1e-3
     )
     page = (out / "report.html").read_text("utf-8")
     assert "&lt;six&gt;" in page and "<six>" not in page and "<script" not in page
     assert (
-        evaluation.numbers["regions"]["lips"] in page
+        evaluation.result.about.regions["lips"] in page
         and page.count("data:image/png;base64,") == page.count("data:video/mp4;base64,") == 1
     )
     assert not re.search(r'(?:src|href)="(?!data:)', page), "the page must stand alone"
     assert "√ 1.58 mm" in page  # root of 2.5 mm²
-    assert "lve [m²]" in table(evaluation.numbers) and "±" in table(evaluation.numbers)
+    assert "lve [m²]" in screen_table(evaluation.result) and "±" in screen_table(evaluation.result)
 
 
 def test_worst_clips_move_and_sound(corpus, tmp_path, monkeypatch):
@@ -254,28 +246,28 @@ def test_others_stand_beside_ours_under_the_same_circumstances(corpus, tmp_path)
     ours, theirs = (
         Off(corpus, lambda style, seed, loudness, mm=mm: 0.001 * mm * (1 if loudness > 0.1 else 2)) for mm in (1, 3)
     )
-    options, rows = EvaluationOptions(seeds=(0, 1), conditions=("clean", "gain-12"), baselines=(), worst=1), []
+    options, rows = EvaluationOptions(seeds=(0, 1), degradations=("clean", "gain-12"), baselines=(), worst=1), []
     evaluation = evaluate(ours, corpus, options, rows.append, {"rival": theirs})
-    numbers = evaluation.numbers
-    assert ours.calls == theirs.calls and list(numbers["models"]) == ["model", "rival"]
-    assert numbers["models"]["rival"]["lve"] == pytest.approx(9e-6, rel=1e-3) and numbers["intervals"]["rival"][
+    result = evaluation.result
+    assert ours.calls == theirs.calls and list(result.models) == ["model", "rival"]
+    assert result.models["rival"].means["lve"] == pytest.approx(9e-6, rel=1e-3) and result.models["rival"].intervals[
         "lve"
     ] == pytest.approx(0, abs=1e-12)
-    assert numbers["against"]["rival"]["conditions"]["gain-12"]["lve_change"] == pytest.approx(3.0, rel=1e-3)
-    alone = evaluate(ours, corpus, options).numbers
-    assert {key: value for key, value in numbers.items() if key not in ("models", "intervals", "against")} == {
-        key: value for key, value in alone.items() if key not in ("models", "intervals", "against")
-    }
-    assert numbers["models"]["model"] == alone["models"]["model"] and {case.clip for case in evaluation.worst} < {
+    assert result.models["rival"].degradations["gain-12"]["lve_change"] == pytest.approx(3.0, rel=1e-3)
+    alone = evaluate(ours, corpus, options).result
+    assert replace(result, models={}) == replace(alone, models={})
+    assert result.model.means == alone.model.means and {case.clip for case in evaluation.worst} < {
         "eve_0",
         "eve_1",
     }
-    assert {(row["model"], row["condition"]) for row in rows} == {
+    assert {(row["model"], row["degradation"]) for row in rows} == {
         (name, sound) for name in ("model", "rival") for sound in ("clean", "gain-12")
     }
-    assert "rival" in table(numbers).splitlines()[0] and "rival, gain-12: lve +300.0% ± 0.0%" in list(changes(numbers))
-    numbers["against"]["rival"]["checkpoint"] = {"name": "<them>"}
-    write_report(tmp_path, numbers, [])
+    assert "rival" in screen_table(result).splitlines()[0] and "rival, gain-12: lve +300.0% ± 0.0%" in list(
+        degradation_lines(result)
+    )
+    rival = replace(result.models["rival"], checkpoint={"name": "<them>"})
+    write_report(tmp_path, replace(result, models=result.models | {"rival": rival}), [])
     page = (tmp_path / "report.html").read_text("utf-8")
     assert (
         "3.00 mm for rival" in page
@@ -298,7 +290,7 @@ def test_names_of_others_must_be_new(corpus, tiny_topology):
     stranger = Off(corpus)
     stranger.topology = tiny_topology
     with pytest.raises(InputError, match="is not that of rival: tiny"):
-        evaluate(Off(corpus), corpus, against={"rival": stranger})
+        evaluate(Off(corpus), corpus, compare={"rival": stranger})
 
 
 def test_another_frame_rate_is_refused_not_compared_frame_by_frame(corpus):
@@ -322,8 +314,8 @@ def test_baselines_stand_beside_the_model(tmp_path):
     corpus = write_corpus(tmp_path / "train", 1, "bob")
     clips = tuple(ClipRecord(**(vars(clip) | {"split": "train"})) for clip in corpus.clips)
     corpus = Corpus(**(vars(Corpus.load(corpus.root)) | {"clips": clips}))
-    numbers = evaluate(Off(corpus), corpus, EvaluationOptions(split="train", baselines=("mean_face",))).numbers
-    still = numbers["models"]["mean_face"]
+    result = evaluate(Off(corpus), corpus, EvaluationOptions(split="train", baselines=("mean_face",))).result
+    still = result.models["mean_face"].means
     assert still["jitter"] == 0 and still["lve"] > 0 and still["fdd"] > 0 and not {"lag_frames", "mtm_ms"} & set(still)
 
 
@@ -335,7 +327,7 @@ def test_baselines_stand_beside_the_model(tmp_path):
         ({"seeds": ("x",)}, "whole numbers"),
         ({"styles": "some"}, "known: all, own"),
         ({"baselines": ("gpt",)}, "unknown gpt; known: mean_face"),
-        ({"conditions": ("babble",)}, "known: clean, babble<dB>"),
+        ({"degradations": ("babble",)}, "known: clean, babble<dB>"),
         ({"limit": 0}, "limit=0"),
         ({"limit": "few"}, "limit=few"),
         ({"worst": -1}, "worst=-1"),
@@ -395,22 +387,22 @@ class Scaled:
 @pytest.mark.parametrize(("factor", "correlation"), [(1.0, 1.0), (0.5, 1.0), (-1.0, -1.0), (0.0, 0.0)])
 def test_correlations_blinks_and_groups_of_weights(controls, factor, correlation):
     only = Corpus(**(vars(Corpus.load(controls.root)) | {"clips": controls.clips[:1]}))
-    numbers = evaluate(Scaled(only, factor), only).numbers
-    model = numbers["models"]["model"]
-    assert model["jaw_correlation"] == pytest.approx(correlation, abs=1e-5) == numbers["controls"]["jawOpen"]
-    assert set(numbers["controls"]) == {"jawOpen", "eyeBlinkLeft", "eyeBlinkRight"} and model[
+    result = evaluate(Scaled(only, factor), only).result
+    model = result.model.means
+    assert model["jaw_correlation"] == pytest.approx(correlation, abs=1e-5) == result.model.controls["jawOpen"]
+    assert set(result.model.controls) == {"jawOpen", "eyeBlinkLeft", "eyeBlinkRight"} and model[
         "upper_correlation"
     ] == pytest.approx(1.0)
-    assert model["blinks_per_minute"] == numbers["recorded"]["blinks_per_minute"] == pytest.approx(2 * 60 * FPS / 40)
-    assert "groups" in numbers and numbers["groups"] == {}
+    assert model["blinks_per_minute"] == result.recorded["blinks_per_minute"] == pytest.approx(2 * 60 * FPS / 40)
+    assert result.groups == {}
 
 
 def test_silence_and_speech_are_told_apart_and_still_faces_break_nothing(controls):
-    numbers = evaluate(Scaled(controls, 1.0), controls, EvaluationOptions(seeds=(0, 1))).numbers
-    assert set(numbers["groups"]) == {"voice", "silence"}
-    assert numbers["groups"]["voice"]["mve"] < 1e-9 and numbers["groups"]["silence"]["mve"] > 1e-3
-    assert numbers["models"]["model"]["seed_share_lips"] == pytest.approx(0, abs=1e-6)
-    json.dumps(numbers, allow_nan=False)
+    result = evaluate(Scaled(controls, 1.0), controls, EvaluationOptions(seeds=(0, 1))).result
+    assert set(result.groups) == {"voice", "silence"}
+    assert result.groups["voice"]["mve"] < 1e-9 and result.groups["silence"]["mve"] > 1e-3
+    assert result.model.means["seed_share_lips"] == pytest.approx(0, abs=1e-6)
+    json.dumps(result.to_json(), allow_nan=False)
 
 
 def test_blinks_are_counted_once_each():
@@ -425,7 +417,7 @@ def test_lag_is_found_with_its_sign_and_median_is_pooled():
     wanted = np.sin(np.arange(60) / 4) ** 2
     assert lag(np.roll(wanted, 2), wanted) == 2 and lag(np.roll(wanted, -3), wanted) == -3
     assert np.isnan(lag(np.zeros(60), wanted))
-    means = Means()
+    means = MeanAccumulator()
     for value in (0.0, 1.0, 5.0, float("nan")):
         means.add({"lag_frames": (value, 10)})
     assert means.summary() == {"lag_frames": 1.0}
@@ -446,7 +438,7 @@ def speech():
 def test_gain_is_in_decibels_and_an_overload_is_cut(corpus):
     tone = np.float32([0.1, -0.1, 0.6])
     np.testing.assert_allclose(gain(tone, 6.0206), 2 * tone, rtol=1e-5)
-    change = parse_condition("overload20")
+    change = parse_degradation("overload20")
     np.testing.assert_allclose(change(tone, corpus.clips[0], corpus), [1.0, -1.0, 1.0], rtol=1e-5)
 
 
@@ -468,7 +460,7 @@ def test_babble_takes_other_clips_and_repeats(corpus):
     voices = other_voices(clip, corpus)
     assert len(voices) == 1
     np.testing.assert_array_equal(voices[0], load_audio(corpus.audio_path(other)))
-    change = parse_condition("babble10")
+    change = parse_degradation("babble10")
     sound = load_audio(corpus.audio_path(clip))
     np.testing.assert_array_equal(change(sound, clip, corpus), change(sound, clip, corpus))
     lonely = Corpus(**(vars(Corpus.load(corpus.root)) | {"clips": corpus.clips[:1]}))
@@ -495,8 +487,8 @@ def test_worst_moments_and_scales_read_well():
 
 
 def test_memory_does_not_grow_with_the_corpus(corpus, monkeypatch):
-    monkeypatch.setattr(run, "CROWD_FRAMES", 50)
-    monkeypatch.setattr(run, "CROWD_CLIPS", 2)
+    monkeypatch.setattr(run, "FRECHET_FRAMES", 50)
+    monkeypatch.setattr(run, "FRECHET_CLIPS", 2)
 
     def peak(count: int) -> int:
         many = Corpus(**(vars(Corpus.load(corpus.root)) | {"clips": corpus.clips * (count // 2)}))

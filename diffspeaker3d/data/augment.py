@@ -13,10 +13,11 @@ import numpy as np
 from scipy import fft
 
 from diffspeaker3d.audio import SAMPLE_RATE
+from diffspeaker3d.data.sources.synthetic.background import background
 
 EQ_KNOTS = 7
 ROLL_OFF_ORDERS = (4, 9)  # of the band limits, the last exclusive: 24 to 48 dB per octave
-CROWD_SHARE = 0.5  # of the noises; the others are white or pink
+CROWD_SHARE, MUSIC_SHARE = 0.55, 0.15  # of the noises; the others are white or pink
 CLIP_LEVELS = (0.1, 0.8)  # where a converter cuts, relative to the peak: up to 20 dB too loud
 PINK_FLOOR_HZ = 20.0
 QUIET_RMS = 1e-3  # what noise is measured against where there is no speech
@@ -40,7 +41,7 @@ class Augmentation:
     speed: tuple[float, float] = (0.80, 1.25)
     room_seconds: tuple[float, float] = (0.1, 0.6)
     eq_db: float = 9.0
-    snr_db: tuple[float, float] = (3.0, 35.0)
+    snr_db: tuple[float, float] = (3.0, 25.0)
     gain_db: tuple[float, float] = (-20.0, 6.0)
     p_speed: float = 0.8
     p_eq: float = 0.7
@@ -123,8 +124,11 @@ def _room(rt60: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def _noise(count: int, rng: np.random.Generator, babble: Sequence[np.ndarray]) -> np.ndarray:
-    """Noise (count,) float32 of RMS 1: white, pink, or a crowd."""
-    if rng.random() >= CROWD_SHARE:
+    """Noise (count,) float32 of RMS 1: white, pink, music, or a crowd."""
+    kind = rng.random()
+    if kind < MUSIC_SHARE:
+        noise = background("music", count / SAMPLE_RATE, SAMPLE_RATE, rng)
+    elif kind >= MUSIC_SHARE + CROWD_SHARE:
         noise = rng.standard_normal(count, dtype=np.float32) if rng.random() < 0.5 else _shaped(count, 0.5, rng)
     elif len(babble):
         noise = np.zeros(count, np.float32)

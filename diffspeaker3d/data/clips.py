@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import soundfile
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from diffspeaker3d.audio import SAMPLE_RATE, load_audio, num_motion_frames
-from diffspeaker3d.data.corpus import ClipRecord, Corpus, style_matrix
+from diffspeaker3d.data.corpus import ClipRecord, Corpus, read_phones, style_matrix
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.speech.phones import Phone
 
@@ -28,7 +28,15 @@ Augment = Callable[[np.ndarray, np.random.Generator, Sequence[np.ndarray]], tupl
 """(waveform (N,), rng, voices of others) -> (waveform (N',), time_scale): time_scale is new duration over old, e.g. 1.1 is slower speech."""
 
 Label = Callable[[Sequence[Phone], int, float], np.ndarray]
-"""(phones, num_frames, fps) -> labels (T,) int64, e.g. data.synthetic.phones.viseme_frames."""
+"""(phones, num_frames, fps) -> labels (T,) int64, e.g. speech.phones.viseme_frames."""
+
+
+class FeatureViews(Protocol):
+    """Audio features on disk: of `views` versions of each clip's sound, all in the time of its motion."""
+
+    views: int
+
+    def path(self, clip: ClipRecord, view: int) -> Path: ...
 
 
 class Draw(NamedTuple):
@@ -48,7 +56,8 @@ class ClipDataset(Dataset[dict]):
         seed: of crops and augmentation.
         augment: changes the waveform; motion and labels follow its time scale.
         label: makes frame labels from phone times, where the corpus has them.
-        features: where a clip's audio features (T, D_a) lie, computed once from the whole clip; not with `augment`.
+        features: where audio features (T, any width) of a clip lie, computed once from whole clips; one of its views of
+            the clip is drawn per item. Not with `augment`.
 
     Raises:
         InputError: the corpus has no clip in these splits, or features are to go with changed sound.
@@ -63,7 +72,7 @@ class ClipDataset(Dataset[dict]):
         seed: int = 0,
         augment: Augment | None = None,
         label: Label | None = None,
-        features: Callable[[ClipRecord], Path] | None = None,
+        features: FeatureViews | None = None,
     ) -> None:
         if augment is not None and features is not None:
             raise InputError("features on disk are of the sound as it is: use them without augmentation")
@@ -74,7 +83,7 @@ class ClipDataset(Dataset[dict]):
             raise InputError(f"{corpus.root}: no clip in split {'+'.join(splits)}; splits with clips: {known}")
         self.crop_frames = None if crop_seconds is None else max(1, round(crop_seconds * corpus.fps))
         self.seed, self.augment, self.label, self.features = seed, augment, label, features
-        self.voices = Voices(corpus, self.clips)
+        self.voices = Voices((corpus, self.clips))
         self.styles = style_matrix(corpus, self.clips)
         self.subjects = tuple(dict.fromkeys(clip.subject for clip in corpus.clips))
         """Who `template_index` counts: every subject of the corpus in manifest order, the same for every split."""
@@ -107,9 +116,8 @@ class ClipDataset(Dataset[dict]):
             "template_index": self.subjects.index(clip.subject), "subject": clip.subject, "clip": clip.id,
         }  # fmt: skip
         if self.features is not None:
-            item["audio_features"] = np.load(self.features(clip), mmap_mode="r", allow_pickle=False)[start:stop].astype(
-                np.float32
-            )
+            path = self.features.path(clip, int(rng.integers(self.features.views)))
+            item["audio_features"] = np.load(path, mmap_mode="r", allow_pickle=False)[start:stop].astype(np.float32)
         return item
 
     def _crop(self, clip: ClipRecord, rng: np.random.Generator) -> tuple[int, int]:
@@ -159,16 +167,59 @@ class ClipDataset(Dataset[dict]):
         return waveform, motion[low] + weight * (motion[high] - motion[low]), viseme
 
 
+class JoinedClips(Dataset[dict]):
+    """Several corpora as one: the clips of the first, then those of the others, repeated to make up their shares.
+
+    Args:
+        parts: corpora with motion of one kind and one rate.
+        shares: of the items, one for each part after the first; None = as many as it has.
+
+    Raises:
+        InputError: corpora that do not fit together, or shares that leave nothing.
+    """
+
+    def __init__(self, parts: Sequence[ClipDataset], shares: Sequence[float | None]) -> None:
+        first = parts[0].corpus
+        for part in parts[1:]:
+            theirs = part.corpus
+            if (theirs.fps, theirs.motion, theirs.topology_name, theirs.styles) != (
+                first.fps, first.motion, first.topology_name, first.styles,
+            ):  # fmt: skip
+                raise InputError(
+                    f"{theirs.root}: fps, motion, topology or styles are not those of {first.root}; train on one of them"
+                )
+        given = sum(share or 0.0 for share in shares)
+        if not 0.0 <= given < 1.0 or any(share is not None and share <= 0 for share in shares):
+            raise InputError(f"also: shares must be positive and below 1 together, got {list(shares)}")
+        natural = sum(len(part) for part, share in zip(parts, (None, *shares), strict=True) if share is None)
+        self.parts = tuple(parts)
+        self.places = [(0, index) for index in range(len(parts[0]))]
+        for number, (part, share) in enumerate(zip(parts[1:], shares, strict=True), 1):
+            count = len(part) if share is None else round(natural * share / (1.0 - given))
+            self.places += [(number, index % len(part)) for index in range(count)]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, key: int | Draw) -> dict:
+        """The item of one part; a clip that stands here more than once is drawn anew each time."""
+        epoch, index = key if isinstance(key, Draw) else (0, key)
+        number, own = self.places[index]
+        return self.parts[number][Draw(epoch * len(self.places) + index, own)]
+
+
 class Voices(Sequence[np.ndarray]):
     """The sounds of clips in which somebody talks, each read when it is asked for: who fills a room with babble.
 
     Args:
-        corpus: a prepared corpus.
-        clips: of which only those count in which somebody talks.
+        clips: (corpus, its clips), of which only those count in which somebody talks. Corpora are drawn evenly: each is
+            repeated until it is as long as the longest.
     """
 
-    def __init__(self, corpus: Corpus, clips: Sequence[ClipRecord]) -> None:
-        self.paths = [corpus.audio_path(clip) for clip in clips if clip.spoken]
+    def __init__(self, *clips: tuple[Corpus, Sequence[ClipRecord]]) -> None:
+        folders = [[corpus.audio_path(clip) for clip in some if clip.spoken] for corpus, some in clips]
+        longest = max(map(len, folders), default=0)
+        self.paths = [folder[i % len(folder)] for folder in folders if folder for i in range(longest)]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -195,14 +246,6 @@ def check_files(corpus: Corpus, clip: ClipRecord) -> None:
 def num_samples_of(num_frames: int, fps: float) -> int:
     """The shortest sound, in samples, that `audio.num_motion_frames` counts as `num_frames` motion frames."""
     return math.ceil(num_frames * SAMPLE_RATE / fps - 1e-6)
-
-
-def read_phones(path: Path) -> list[Phone]:
-    """Phone times of a prepared clip, seconds."""
-    with np.load(path, allow_pickle=False) as data:
-        return [
-            Phone(str(n), float(a), float(b)) for n, a, b in zip(data["names"], data["start"], data["end"], strict=True)
-        ]
 
 
 def collate(items: Sequence[dict]) -> dict:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
 
-from diffspeaker3d.data.clips import ClipDataset, Draw, collate
+from diffspeaker3d.data.clips import ClipDataset, Draw, JoinedClips, collate
 
 
 class ResumableBatchSampler(Sampler[list[Draw]]):
@@ -63,7 +63,11 @@ class ResumableLoader(DataLoader):
     """
 
     def __init__(
-        self, dataset: ClipDataset, sampler: ResumableBatchSampler, num_workers: int = 0, pin_memory: bool = False
+        self,
+        dataset: ClipDataset | JoinedClips,
+        sampler: ResumableBatchSampler,
+        num_workers: int = 0,
+        pin_memory: bool = False,
     ) -> None:
         super().__init__(
             dataset,

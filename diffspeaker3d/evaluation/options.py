@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.evaluation.conditions import CLEAN, parse_condition
+from diffspeaker3d.evaluation.degradations import CLEAN, parse_degradation
 
 STYLES = ("all", "own")
 BASELINES = ("mean_face", "nearest_neighbour", "ridge")
@@ -16,16 +16,18 @@ MODEL, RECORDED = "model", "recorded"  # columns of every table: the checkpoint 
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """Attributes:
-    split: which clips.
-    limit: at most so many clips, drawn evenly; None is all.
-    seeds: one whole evaluation each; two or more give confidence intervals, diversity and coverage error.
-    styles: for speakers that training has not seen: `all` tries every training style in turn, as the papers do,
-        `own` takes the corpus' own style vector (the mean of all). Speakers with a style of their own keep it.
-    steps: DDIM steps; None is the checkpoint's own.
-    baselines: names of BASELINES to score beside the model.
-    conditions: changes of the sound to try besides `clean`; see `conditions.py`.
-    worst: how many of the worst clips to keep for pictures.
+    """What to evaluate.
+
+    Attributes:
+        split: which clips.
+        limit: at most `limit` clips, drawn evenly; None is all.
+        seeds: one whole evaluation each; two or more give confidence intervals, diversity and coverage error.
+        styles: for speakers that training has not seen: `all` tries every training style in turn, as the papers do,
+            `own` takes the corpus' own style vector (the mean of all). Speakers with a style of their own keep it.
+        steps: DDIM steps; None is the checkpoint's own.
+        baselines: names of BASELINES to score beside the model.
+        degradations: changes of the sound to try besides `clean`; see `degradations.py`.
+        worst: how many of the worst clips to keep for pictures.
     """
 
     split: str = "test"
@@ -34,7 +36,7 @@ class EvaluationOptions:
     styles: str = "all"
     steps: int | None = None
     baselines: tuple[str, ...] = ()
-    conditions: tuple[str, ...] = (CLEAN,)
+    degradations: tuple[str, ...] = (CLEAN,)
     worst: int = 3
 
     def __post_init__(self) -> None:
@@ -52,17 +54,17 @@ class EvaluationOptions:
             raise InputError(f"limit={self.limit}: must be at least 1, or null for all clips")
         if not (isinstance(self.worst, int) and self.worst >= 0):
             raise InputError(f"worst={self.worst}: must be 0 or more")
-        for name in self.conditions:
-            parse_condition(str(name))
+        for name in self.degradations:
+            parse_degradation(str(name))
 
     @property
-    def changed(self) -> tuple[str, ...]:
-        """The conditions other than clean, each once."""
-        return tuple(dict.fromkeys(name for name in self.conditions if name != CLEAN))
+    def degraded(self) -> tuple[str, ...]:
+        """The degradations other than clean, each once."""
+        return tuple(dict.fromkeys(name for name in self.degradations if name != CLEAN))
 
 
 def named_checkpoints(value: Any) -> dict[str, str]:
-    """`against` of the command line: column name -> checkpoint.
+    """`compare` of the command line: column name -> checkpoint.
 
     Raises:
         InputError: not names with checkpoints, or a name that another column has.
@@ -70,12 +72,12 @@ def named_checkpoints(value: Any) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InputError(f"against={value}: give every checkpoint a name, as against={{faceformer:DIR}}")
+        raise InputError(f"compare={value}: give every checkpoint a name, as compare={{faceformer:DIR}}")
     taken = (MODEL, RECORDED, *BASELINES)
     if clashes := [str(name) for name in value if name in taken]:
         raise InputError(
-            f"against: the name {', '.join(clashes)} belongs to another column of the table; choose another"
+            f"compare: the name {', '.join(clashes)} belongs to another column of the table; choose another"
         )
     if empty := [str(name) for name, checkpoint in value.items() if checkpoint is None]:
-        raise InputError(f"against: {', '.join(empty)} has no checkpoint; write against={{{empty[0]}:DIR}}")
+        raise InputError(f"compare: {', '.join(empty)} has no checkpoint; write compare={{{empty[0]}:DIR}}")
     return {str(name): str(checkpoint) for name, checkpoint in value.items()}

@@ -11,35 +11,30 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from diffspeaker3d.animation import Animation
 from diffspeaker3d.audio import load_audio
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.evaluation import predictors
-from diffspeaker3d.evaluation.clip import (
-    REGIONS,
-    Numbers,
-    Take,
-    aligned,
-    measure,
-    measure_samples,
-    measure_spread,
-    region_vertices,
+from diffspeaker3d.evaluation.accumulators import (
+    CorrelationAccumulator,
+    FrechetAccumulator,
+    MeanAccumulator,
+    across_seeds,
+    seed_shares,
 )
-from diffspeaker3d.evaluation.conditions import CLEAN, parse_condition
+from diffspeaker3d.evaluation.clip import REGIONS, Numbers, measure_samples, measure_spread, pair_clips, region_vertices
+from diffspeaker3d.evaluation.degradations import CLEAN, parse_degradation
 from diffspeaker3d.evaluation.options import MODEL, EvaluationOptions
 from diffspeaker3d.evaluation.predictors import Animator, Predict, Style
-from diffspeaker3d.evaluation.tally import Correlations, Crowd, Means, over_repeats, seed_shares
+from diffspeaker3d.evaluation.result import About, EvaluationResult, ModelScores, Scores
 from diffspeaker3d.metrics import MotionFeatures, describe_region
+from diffspeaker3d.metrics.metric import ClipPair
+from diffspeaker3d.metrics.registry import BY_NAME, measure
 
-CROWD_CLIPS, CLIP_FRAMES = (
-    60,
-    300,
-)  # recordings that the features of the Fréchet distance are fitted on, first frames of each
-CROWD_FRAMES = 10_000  # frames whose features are kept
-CROWD_VERTICES = 100  # of lips and upper face, where motion is vertices
+FRECHET_CLIPS, CLIP_FRAMES = 60, 300  # recordings that the features are fitted on, first frames of each
+FRECHET_FRAMES = 10_000  # frames whose features are kept
+FRECHET_VERTICES = 100  # of lips and upper face, where motion is vertices
 COMPONENTS = 16
-ALONE = ("jitter", "beat_alignment", "closure_recall", "false_closures", "closed_in_silence", "blinks_per_minute")
 Row = dict[str, Any]
 
 
@@ -54,25 +49,21 @@ class WorstClip:
     seed: int = 0
 
 
-@dataclass
-class Evaluation:
-    """Attributes:
-    numbers: what metrics.json holds; see `evaluate`.
-    worst: worst first.
-    """
-
-    numbers: dict[str, Any]
-    worst: list[WorstClip]
-
-
-class Repeat:
+class SeedRun:
     """One whole evaluation under one seed."""
 
-    def __init__(self, crowd: Crowd) -> None:
-        self.means, self.correlations, self.crowd = Means(), Correlations(), crowd
+    def __init__(self, frechet: FrechetAccumulator) -> None:
+        self.means, self.correlations, self.frechet = MeanAccumulator(), CorrelationAccumulator(), frechet
 
-    def summary(self) -> dict[str, float]:
-        return self.means.summary() | self.correlations.summary() | self.crowd.summary()
+    def add(self, pair: ClipPair, numbers: Numbers) -> None:
+        """One prediction."""
+        self.means.add(numbers)
+        self.correlations.add(pair)
+        if pair.recorded_weights is None or pair.predicted_weights is not None:  # else they have no common motion
+            self.frechet.add(_frechet_motion(pair, pair.predicted), _frechet_motion(pair, pair.recorded))
+
+    def summary(self) -> Scores:
+        return self.means.summary() | self.correlations.summary() | self.frechet.summary()
 
 
 class Evaluator:
@@ -94,41 +85,43 @@ class Evaluator:
         self.corpus, self.options, self.on_row, self.styled = corpus, options, on_row, styled
         self.clips = _choose(corpus, options)
         self.features = _features(corpus, self.clips)
-        self.recorded, self.groups, self.styles = (
-            Means(),
-            defaultdict[str, Means](Means),
-            defaultdict[str, Means](Means),
-        )
+        self.recorded = MeanAccumulator()
+        self.groups = defaultdict[str, MeanAccumulator](MeanAccumulator)
+        self.styles = defaultdict[str, MeanAccumulator](MeanAccumulator)
         self.worst: list[WorstClip] = []
 
     def score(
-        self, name: str, predict: Predict, seeds: Sequence[int], condition: str = CLEAN
-    ) -> tuple[list[Repeat], Means]:
-        """One Repeat per seed, and what all seeds say together."""
-        stride = -(-sum(clip.num_frames * len(self._styles(clip, name)) for clip in self.clips) // CROWD_FRAMES)
-        repeats, together = [Repeat(Crowd(self.features, stride)) for _ in seeds], Means()
-        change = parse_condition(condition)
-        for clip in tqdm(self.clips, desc=name if condition == CLEAN else f"{name}, {condition}", disable=None):
+        self, name: str, predict: Predict, seeds: Sequence[int], degradation: str = CLEAN
+    ) -> tuple[list[SeedRun], MeanAccumulator]:
+        """One SeedRun per seed, and what all seeds say together."""
+        stride = -(-sum(clip.num_frames * len(self._styles(clip, name)) for clip in self.clips) // FRECHET_FRAMES)
+        runs = [SeedRun(FrechetAccumulator(self.features, stride)) for _ in seeds]
+        over_seeds, degrade = MeanAccumulator(), parse_degradation(degradation)
+        label = name if degradation == CLEAN else f"{name}, {degradation}"
+        for clip in tqdm(self.clips, desc=label, disable=None):
             truth = predictors.recorded(self.corpus, clip)
             waveform = load_audio(self.corpus.audio_path(clip))
-            heard = change(waveform, clip, self.corpus)
+            degraded = degrade(waveform, clip, self.corpus)
+            recorded = region_vertices(np.asarray(truth.vertices), truth)
             for style, style_name in self._styles(clip, name):
                 samples = []
-                for seed, repeat in zip(seeds, repeats, strict=True):
-                    take, target = aligned(predict(clip, heard, style, seed), truth)
-                    numbers = measure(take, target, truth, waveform, self.corpus, clip)
-                    _count(repeat, numbers, take, target, truth)
-                    self._note(name, condition, clip, style, style_name, seed, len(take.vertices), numbers)
-                    samples.append(region_vertices(take, truth) if len(seeds) > 1 else {})
+                for seed, run in zip(seeds, runs, strict=True):
+                    prediction = predict(clip, degraded, style, seed)
+                    pair = pair_clips(prediction, truth, waveform, self.corpus, clip)
+                    numbers = measure(pair)
+                    run.add(pair, numbers)
+                    self._note(name, degradation, clip, style, style_name, seed, len(pair), numbers)
+                    samples.append(region_vertices(pair.predicted, truth) if len(seeds) > 1 else {})
                 if len(seeds) > 1:
-                    together.add(measure_samples(samples, region_vertices(target, truth)))
-            if name == MODEL and condition == CLEAN:
-                alone = measure(target, target, truth, waveform, self.corpus, clip)
-                self.recorded.add(
-                    {key: value for key, value in alone.items() if key in ALONE}
-                    | measure_spread(region_vertices(target, truth))
-                )
-        return repeats, together
+                    over_seeds.add(measure_samples(samples, {k: v[: len(pair)] for k, v in recorded.items()}))
+            if name == MODEL and degradation == CLEAN:
+                self._note_recording(pair_clips(truth, truth, waveform, self.corpus, clip), recorded)
+        return runs, over_seeds
+
+    def _note_recording(self, pair: ClipPair, regions: dict[str, np.ndarray]) -> None:
+        """The recording's own numbers, where no second motion is needed."""
+        alone = {name: number for name, number in measure(pair).items() if not BY_NAME[name].needs_recording}
+        self.recorded.add(alone | measure_spread(regions))
 
     def _styles(self, clip: ClipRecord, name: str) -> list[tuple[Style, str]]:
         """Styles to predict a clip in, with their names: more than one only for models and speakers they have not seen."""
@@ -142,7 +135,7 @@ class Evaluator:
     def _note(
         self,
         name: str,
-        condition: str,
+        degradation: str,
         clip: ClipRecord,
         style: Style,
         style_name: str,
@@ -154,7 +147,7 @@ class Evaluator:
         self.on_row(
             {
                 "model": name,
-                "condition": condition,
+                "degradation": degradation,
                 "clip": clip.id,
                 "subject": clip.subject,
                 "style": style_name,
@@ -163,7 +156,7 @@ class Evaluator:
             }
             | {k: v.value for k, v in numbers.items()}
         )
-        if name != MODEL or condition != CLEAN:
+        if name != MODEL or degradation != CLEAN:
             return
         self.groups[_group(clip, self.corpus)].add(numbers)
         self.styles[style_name].add(numbers)
@@ -174,12 +167,20 @@ class Evaluator:
             self.worst = heapq.nlargest(self.options.worst, known.values())
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation and the clips worth looking at, worst first."""
+
+    result: EvaluationResult
+    worst: list[WorstClip]
+
+
 def evaluate(
     animator: Animator,
     corpus: Corpus,
     options: EvaluationOptions | None = None,
     on_row: Callable[[Row], None] = lambda row: None,
-    against: Mapping[str, Animator] | None = None,
+    compare: Mapping[str, Animator] | None = None,
 ) -> Evaluation:
     """Score a model, other models and baselines on one split, streaming: memory does not grow with the number of clips.
 
@@ -188,90 +189,83 @@ def evaluate(
         corpus: prepared corpus; its topology must be the model's.
         options: what to do.
         on_row: is given the numbers of every prediction of every clip, e.g. to write clips.csv.
-        against: column name -> another model, scored on the same clips, seeds, styles and sounds.
-
-    Returns:
-        Evaluation: `numbers` has `models` (name -> metric -> mean over seeds), `intervals` (the same, half width of the
-        95 % interval), `recorded` (the recording's own value), `groups` (voices or subjects) and `styles` -> metric ->
-        number, `conditions` -> metric -> number, `controls` (control -> correlation), `regions` (name, count, hash), and
-        `against` (name -> its own `conditions` and `controls`).
-        Lengths in the topology's unit, LVE and FDD in squared units.
+        compare: column name -> another model, scored on the same clips, seeds, styles and sounds.
 
     Raises:
         InputError: another topology, an empty split.
     """
-    options, models = options or EvaluationOptions(), {MODEL: animator, **(against or {})}
-    for name, one in models.items():
+    options, animators = options or EvaluationOptions(), {MODEL: animator, **(compare or {})}
+    for name, one in animators.items():
         if corpus.motion == "vertices" and corpus.topology_hash != one.topology.hash:
             which = "the checkpoint's" if name == MODEL else f"that of {name}:"
             raise InputError(f"{corpus.root}: topology {corpus.topology_name} is not {which} {one.topology.name}")
-    evaluator = Evaluator(corpus, options, on_row, tuple(models))
-    scores = {name: _scores(evaluator, name, predictors.model(one, options.steps)) for name, one in models.items()}
-    numbers = _about(corpus, evaluator.clips, options)
-    numbers |= {
-        "models": {name: found.means for name, found in scores.items()},
-        "intervals": {name: found.widths for name, found in scores.items()},
-    }
-    ours = scores.pop(MODEL)
-    numbers |= {"recorded": evaluator.recorded.summary(), "controls": ours.controls, "conditions": ours.conditions}
-    numbers["against"] = {
-        name: {"controls": found.controls, "conditions": found.conditions} for name, found in scores.items()
-    }
-    for kind, parts in (("groups", evaluator.groups), ("styles", evaluator.styles)):
-        numbers[kind] = {key: part.summary() for key, part in sorted(parts.items())} if len(parts) > 1 else {}
+    evaluator = Evaluator(corpus, options, on_row, tuple(animators))
+    models = {name: _score_model(evaluator, name, one) for name, one in animators.items()}
     for name in options.baselines:
-        repeats, _ = evaluator.score(name, predictors.baseline(name, corpus), (0,))
-        numbers["models"][name] = repeats[0].summary()
-    return Evaluation(numbers, evaluator.worst)
+        runs, _ = evaluator.score(name, predictors.baseline(name, corpus), (0,))
+        models[name] = ModelScores(runs[0].summary())
+    result = EvaluationResult(
+        about=_about(corpus, evaluator.clips, options),
+        models=models,
+        recorded=evaluator.recorded.summary(),
+        groups=_summaries(evaluator.groups),
+        styles=_summaries(evaluator.styles),
+    )
+    return Evaluation(result, evaluator.worst)
 
 
-@dataclass(frozen=True)
-class Scores:
-    """What an evaluation says of one model: means and interval widths over seeds, by control, and by changed sound."""
-
-    means: dict[str, float]
-    widths: dict[str, float]
-    controls: dict[str, float]
-    conditions: dict[str, dict[str, float]]
-
-
-def _scores(evaluator: Evaluator, name: str, predict: Predict) -> Scores:
+def _score_model(evaluator: Evaluator, name: str, animator: Animator) -> ModelScores:
     """A model under all seeds, first clean, then in every changed sound."""
-    options = evaluator.options
-    repeats, together = evaluator.score(name, predict, options.seeds)
-    clean = [repeat.summary() for repeat in repeats]
-    means, widths = over_repeats(clean)
-    sampled = together.summary()
-    controls = over_repeats([repeat.correlations.by_control() for repeat in repeats])[0]
-    conditions = {}
-    for condition in options.changed:
-        changed, _ = evaluator.score(name, predict, options.seeds, condition)
-        conditions[condition] = _compared([repeat.summary() for repeat in changed], clean)
-    return Scores(means | sampled | seed_shares(sampled, evaluator.recorded.summary()), widths, controls, conditions)
+    options, predict = evaluator.options, predictors.model(animator, evaluator.options.steps)
+    runs, over_seeds = evaluator.score(name, predict, options.seeds)
+    clean = [run.summary() for run in runs]
+    means, intervals = across_seeds(clean)
+    sampled = over_seeds.summary()
+    controls, _ = across_seeds([run.correlations.by_control() for run in runs])
+    degradations = {}
+    for degradation in options.degraded:
+        changed, _ = evaluator.score(name, predict, options.seeds, degradation)
+        degradations[degradation] = _compared([run.summary() for run in changed], clean)
+    shares = seed_shares(sampled, evaluator.recorded.summary())
+    provenance = dict(getattr(animator, "config", {}).get("provenance", {}))
+    return ModelScores(means | sampled | shares, intervals, controls, degradations, provenance)
 
 
-def _compared(changed: Sequence[dict[str, float]], clean: Sequence[dict[str, float]]) -> dict[str, float]:
+def _compared(changed: Sequence[Scores], clean: Sequence[Scores]) -> Scores:
     """Means under a changed sound, and the relative change of the error, seed by seed, with its interval."""
-    means, _ = over_repeats(changed)
+    means, _ = across_seeds(changed)
     error = "lve" if "lve" in means else "mve"
     ratios = [
         {f"{error}_change": after[error] / before[error] - 1}
         for after, before in zip(changed, clean, strict=True)
         if before[error] > 0
     ]
-    change, widths = over_repeats(ratios)
+    change, widths = across_seeds(ratios)
     return means | change | {f"{name}_interval": width for name, width in widths.items()}
 
 
-def _about(corpus: Corpus, clips: Sequence[ClipRecord], options: EvaluationOptions) -> dict[str, Any]:
+def _summaries(parts: Mapping[str, MeanAccumulator]) -> dict[str, Scores]:
+    """Their numbers by name; nothing where there is only one part."""
+    return {key: part.summary() for key, part in sorted(parts.items())} if len(parts) > 1 else {}
+
+
+def _about(corpus: Corpus, clips: Sequence[ClipRecord], options: EvaluationOptions) -> About:
     """What was evaluated on what."""
     regions = corpus.topology.regions
-    return {
-        "corpus": corpus.name, "split": options.split, "clips": len(clips), "frames": sum(clip.num_frames for clip in clips), "fps": corpus.fps,
-        "topology": corpus.topology.name, "topology_hash": corpus.topology_hash, "unit": corpus.topology.unit,
-        "seeds": list(options.seeds), "style_choice": options.styles, "steps": options.steps,
-        "regions": {name: describe_region(name, regions[name]) for name in REGIONS if name in regions},
-    }  # fmt: skip
+    return About(
+        corpus=corpus.name,
+        split=options.split,
+        clips=len(clips),
+        frames=sum(clip.num_frames for clip in clips),
+        fps=corpus.fps,
+        topology=corpus.topology.name,
+        topology_hash=corpus.topology_hash,
+        unit=corpus.topology.unit,
+        seeds=options.seeds,
+        style_choice=options.styles,
+        steps=options.steps,
+        regions={name: describe_region(name, regions[name]) for name in REGIONS if name in regions},
+    )
 
 
 def _choose(corpus: Corpus, options: EvaluationOptions) -> list[ClipRecord]:
@@ -285,36 +279,31 @@ def _choose(corpus: Corpus, options: EvaluationOptions) -> list[ClipRecord]:
     return clips
 
 
-def _count(repeat: Repeat, numbers: Numbers, take: Take, target: Take, truth: Animation) -> None:
-    repeat.means.add(numbers)
-    repeat.correlations.add(take, target)
-    if (
-        truth.weights is None or take.weights is not None
-    ):  # a model of vertices beside recorded weights has no common motion
-        repeat.crowd.add(_crowd_motion(take, truth), _crowd_motion(target, truth))
-
-
 def _features(corpus: Corpus, clips: Sequence[ClipRecord]) -> MotionFeatures | None:
     """Features of the Fréchet distance, fitted on some of the recordings; None if they are too few."""
-    chosen = [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, CROWD_CLIPS).round().astype(int))]
+    chosen = [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, FRECHET_CLIPS).round().astype(int))]
     if sum(min(clip.num_frames, CLIP_FRAMES) for clip in chosen) <= 4 * COMPONENTS:
         return None
-    truths = (predictors.recorded(corpus, clip) for clip in chosen)
-    return MotionFeatures.fit(
-        (_crowd_motion(aligned(truth, truth)[1], truth)[:CLIP_FRAMES] for truth in truths), COMPONENTS
-    )
+    return MotionFeatures.fit((_recorded_motion(corpus, clip)[:CLIP_FRAMES] for clip in chosen), COMPONENTS)
 
 
-def _crowd_motion(take: Take, truth: Animation) -> np.ndarray:
-    """Motion (T, D) that the crowd is described by: weights where the recording has them, else displacements of the face."""
-    if take.weights is not None and truth.weights is not None:
-        return take.weights
-    regions = truth.topology.regions
+def _recorded_motion(corpus: Corpus, clip: ClipRecord) -> np.ndarray:
+    """Motion (T, D) of a recording, as the Fréchet distance describes it."""
+    truth = predictors.recorded(corpus, clip)
+    pair = pair_clips(truth, truth, np.zeros(0, np.float32), corpus, clip)
+    return _frechet_motion(pair, pair.recorded)
+
+
+def _frechet_motion(pair: ClipPair, vertices: np.ndarray) -> np.ndarray:
+    """Motion (T, D) that frames are described by: weights where the recording has them, else displacements of the face."""
+    if pair.predicted_weights is not None and pair.recorded_weights is not None:
+        return pair.predicted_weights if vertices is pair.predicted else pair.recorded_weights
+    regions = pair.topology.regions
     face = np.unique(
-        np.concatenate([regions[name] for name in REGIONS if name in regions] or [np.arange(len(truth.template))])
+        np.concatenate([regions[name] for name in REGIONS if name in regions] or [np.arange(len(pair.template))])
     )
-    face = face[:: -(-len(face) // CROWD_VERTICES)]
-    return (take.vertices[:, face] - truth.template[face]).reshape(len(take.vertices), -1)
+    face = face[:: -(-len(face) // FRECHET_VERTICES)]
+    return (vertices[:, face] - pair.template[face]).reshape(len(vertices), -1)
 
 
 def _group(clip: ClipRecord, corpus: Corpus) -> str:

@@ -14,13 +14,14 @@ from diffspeaker3d.animation import Animation
 from diffspeaker3d.audio import SAMPLE_RATE, load_audio
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.evaluation import predictors
-from diffspeaker3d.evaluation.clip import Take, aligned
+from diffspeaker3d.evaluation.clip import pair_clips
 from diffspeaker3d.evaluation.predictors import Animator
 from diffspeaker3d.evaluation.run import WorstClip
+from diffspeaker3d.metrics.metric import ClipPair
 from diffspeaker3d.rendering import RenderOptions, compare_frames, render_animation, write_png
 from diffspeaker3d.topology import METRES_PER_UNIT, Topology
 
-MOMENTS = 3  # stills of a clip: the worst frame of each of so many equal parts
+MOMENTS = 3  # stills of a clip: the worst frame of each of MOMENTS equal parts
 SIZE = 320  # pixels, of one panel
 SECONDS = 8.0  # the longest video: those around the worst moment of a long clip
 STEPS = (1, 1.5, 2, 3, 5, 7, 10)  # ends of a scale: close enough to use most of its colours
@@ -29,14 +30,16 @@ LABELS = ("recording", "prediction")
 
 @dataclass(frozen=True)
 class Picture:
-    """Attributes:
-    worst: whose it is.
-    still: the PNG, one row per moment.
-    seconds: when each row is.
-    video: the mp4.
-    start: when the video begins, seconds.
-    scale: distance that gets the last colour, in millimetres where the unit is known.
-    sentence: what is said.
+    """Pictures of one of the worst clips.
+
+    Attributes:
+        worst: whose they are.
+        still: the PNG, one row per moment.
+        seconds: when each row is.
+        video: the mp4.
+        start: when the video begins, seconds.
+        scale: distance that gets the last colour, in millimetres where the unit is known.
+        sentence: what is said.
     """
 
     worst: WorstClip
@@ -49,7 +52,7 @@ class Picture:
 
 
 def try_drawing(renderer: str = "auto") -> None:
-    """Draw and encode a triangle: what does not work here is to be heard before the work, not after.
+    """Draw and encode a triangle: so that what does not work here is found before the evaluation, not after it.
 
     Raises:
         InputError: the renderer or the video encoder does not work here.
@@ -79,9 +82,9 @@ def draw_worst(
     for number, case in enumerate(worst, 1):
         clip = clips[case.clip]
         waveform, truth = load_audio(corpus.audio_path(clip)), predictors.recorded(corpus, clip)
-        take, target = aligned(predict(clip, waveform, case.style, case.seed), truth)
+        pair = pair_clips(predict(clip, waveform, case.style, case.seed), truth, waveform, corpus, clip)
         region = truth.topology.regions.get("lips", np.arange(truth.topology.num_vertices))
-        distance = np.linalg.norm(take.vertices[:, region] - target.vertices[:, region], axis=-1).max(1)
+        distance = np.linalg.norm(pair.predicted[:, region] - pair.recorded[:, region], axis=-1).max(1)
         moments, part = (
             worst_moments(distance),
             around(int(np.argmax(distance)), len(distance), round(SECONDS * truth.fps)),
@@ -89,9 +92,9 @@ def draw_worst(
         scale = round_up(float(distance.max()) * METRES_PER_UNIT.get(truth.topology.unit, 0.001) * 1000)
         options = RenderOptions(size=(SIZE, SIZE), renderer=renderer, error_scale=scale)
         still, video = folder / f"worst-{number}.png", folder / f"worst-{number}.mp4"
-        recording, prediction = _pair(target, take, moments, truth)
+        recording, prediction = _animations(pair, moments)
         write_png(still, np.concatenate(list(compare_frames(recording, prediction, options, LABELS)), 0))
-        recording, prediction = _pair(target, take, part, truth, waveform)
+        recording, prediction = _animations(pair, part, waveform)
         render_animation(recording, video, options, prediction, LABELS)
         times = tuple((moments / truth.fps).tolist())
         pictures.append(Picture(case, still, times, video, float(part[0] / truth.fps), scale, clip.sentence))
@@ -105,7 +108,7 @@ def worst_moments(distance: np.ndarray) -> np.ndarray:
 
 
 def around(frame: int, count: int, most: int) -> np.ndarray:
-    """At most so many neighbouring frames of `count`, as nearly as possible with `frame` in the middle."""
+    """At most `most` neighbouring frames of `count`, as nearly as possible with `frame` in the middle."""
     first = min(max(frame - most // 2, 0), max(count - most, 0))
     return np.arange(first, min(first + most, count))
 
@@ -118,15 +121,14 @@ def round_up(value: float) -> float:
     return float(next(step * power for step in STEPS if step * power >= value * (1 - 1e-9)))
 
 
-def _pair(
-    target: Take, take: Take, frames: np.ndarray, truth: Animation, waveform: np.ndarray | None = None
-) -> tuple[Animation, Animation]:
+def _animations(pair: ClipPair, frames: np.ndarray, waveform: np.ndarray | None = None) -> tuple[Animation, Animation]:
     """Some frames of recording and prediction, as animations; with the sound of the first to the last of them."""
     sound: dict[str, Any] = {}
     if waveform is not None:
-        start, stop = (round(frame / truth.fps * SAMPLE_RATE) for frame in (frames[0], frames[-1] + 1))
+        start, stop = (round(frame / pair.fps * SAMPLE_RATE) for frame in (frames[0], frames[-1] + 1))
         sound = {"waveform": waveform[start:stop], "sample_rate": SAMPLE_RATE}
-    first, second = (
-        Animation(one.vertices[frames], truth.fps, truth.topology, truth.template, **sound) for one in (target, take)
+    recording, prediction = (
+        Animation(vertices[frames], pair.fps, pair.topology, pair.template, **sound)
+        for vertices in (pair.recorded, pair.predicted)
     )
-    return first, second
+    return recording, prediction

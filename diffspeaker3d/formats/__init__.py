@@ -25,6 +25,7 @@ FORMATS: Mapping[str, tuple[str, str]] = MappingProxyType({
     ".mp4": ("mp4", "video with sound"),
     ".glb": ("glb", "morph targets for web, Blender, Unreal, Unity"),
     ".gltf": ("glb", "the same as text"),
+    ".vrm": ("character", "a VRM avatar of yours, with the animation added"),
     ".usda": ("usd", "exact points for Omniverse, Houdini, Maya, as text"),
     ".usdc": ("usd", "exact points for Omniverse, Houdini, Maya"),
     ".usdz": ("usd", "the same in one package with its sound"),

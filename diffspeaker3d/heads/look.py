@@ -58,7 +58,10 @@ def texture(gltf: Gltf, shown: Sequence[Piece]) -> Texture | None:
     if all(tile.shape[0] == 1 for tile in tiles):
         return None
     kinds: dict[bytes, int] = {}  # the same picture in the same tint is kept once
-    number = [kinds.setdefault(hashlib.sha256(tile.tobytes()).digest() + repr(tile.shape).encode(), n) for n, tile in enumerate(tiles)]
+    number = [
+        kinds.setdefault(hashlib.sha256(tile.tobytes()).digest() + repr(tile.shape).encode(), n)
+        for n, tile in enumerate(tiles)
+    ]
     kept = {n: tiles[n] for n in dict.fromkeys(number)}
     height = max(tile.shape[0] for tile in kept.values())
     starts, width = {}, 0

@@ -1,23 +1,26 @@
 """Numbers about faces that move, each with its formula, unit, reduction and source in its docstring.
 
 vertex       LVE, FDD, MVE, jitter                            pooling   many clips, one number, and how sure
-mouth        opening, lip DTW, MTM, closures, beat alignment  regions   which vertices a number was computed on
+mouth        opening, MTM, closures, beat alignment  regions   which vertices a number was computed on
 samples      diversity, coverage error                        frechet   distance between crowds of motion
-baselines    what any number must beat                        accumulators   torchmetrics for training loops
+baselines    what any number must beat                        line      one animated line, without a recording
+metric       what a metric of an evaluation is, and may look at   catalog, registry   all of them, found by file
 frames       checks and pieces of sequences
 """
 
 from diffspeaker3d.metrics.frechet import MotionFeatures, frechet_distance
 from diffspeaker3d.metrics.mouth import (
+    Rate,
     Share,
     beat_alignment,
     bilabial_closure_recall,
     closure_threshold,
     false_closure,
-    lip_dtw,
+    lip_speeds,
     mean_temporal_misalignment,
     mouth_opening,
-    mouth_opening_distance,
+    other_speech,
+    wrong_closures,
 )
 from diffspeaker3d.metrics.pooling import confidence_interval, pool
 from diffspeaker3d.metrics.regions import describe_region, region_hash
@@ -32,6 +35,7 @@ from diffspeaker3d.metrics.vertex import (
 __all__ = [
     "CoverageError",
     "MotionFeatures",
+    "Rate",
     "Share",
     "beat_alignment",
     "bilabial_closure_recall",
@@ -43,13 +47,14 @@ __all__ = [
     "false_closure",
     "frechet_distance",
     "jitter",
-    "lip_dtw",
+    "lip_speeds",
     "lip_vertex_error",
     "mean_temporal_misalignment",
     "mean_vertex_error",
     "mouth_opening",
-    "mouth_opening_distance",
+    "other_speech",
     "pool",
     "region_hash",
     "upper_face_dynamics_deviation",
+    "wrong_closures",
 ]

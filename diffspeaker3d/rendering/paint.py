@@ -14,13 +14,13 @@ def with_white(texture: Texture, num_vertices: int) -> Texture:
     height, width = texture.image.shape[:2]
     image = np.concatenate([texture.image, np.full((WHITE_ROWS, width, 3), 255, np.uint8)])
     places = in_white(image, num_vertices)
-    places[: len(texture.places)] = texture.places * np.float32([1, height / len(image)])
+    places[: len(texture.places)] = texture.places * np.array([1, height / len(image)], np.float32)
     return Texture(places, image)
 
 
 def in_white(image: np.ndarray, num_vertices: int) -> np.ndarray:
     """Places (n, 2) float32 in the middle of the white patch."""
-    return np.tile(np.float32([0.5, 1 - WHITE_ROWS / 2 / len(image)]), (num_vertices, 1))
+    return np.tile(np.array([0.5, 1 - WHITE_ROWS / 2 / len(image)], np.float32), (num_vertices, 1))
 
 
 def sample(image: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:

@@ -81,7 +81,9 @@ class Renderer:
         colors.append(np.broadcast_to(self._catchlights.color, positions[-1].shape))
         places = None
         if self._texture is not None:
-            places = self._texture.places if albedo is None else in_white(self._texture.image, len(self._texture.places))
+            places = (
+                self._texture.places if albedo is None else in_white(self._texture.image, len(self._texture.places))
+            )
         drawn = self._canvas.draw(np.concatenate(positions), np.concatenate(colors), places)
         return _over(drawn, self._background)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from diffspeaker3d.geometry.normals import VertexNormals
 from diffspeaker3d.geometry.surface import close_seams
 from diffspeaker3d.rendering.camera import Camera
 from diffspeaker3d.rendering.shadows import Shadows
@@ -27,16 +28,6 @@ MATTE = (0.035, 9.0)
 INSIDE_COLOR = np.array(
     [0.16, 0.085, 0.075], np.float32
 )  # linear; the inside of heads without a mouth, seen through the lips
-
-
-def smooth_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Area-weighted vertex normals (V, 3) float32 of vertices (V, 3); unused vertices get a zero vector."""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    face_normals = np.cross(b - a, c - a)
-    corners = faces.T.ravel()
-    sums = [np.bincount(corners, np.tile(face_normals[:, axis], 3), len(vertices)) for axis in range(3)]
-    normals = np.stack(sums, 1).astype(np.float32)
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.float32(1e-20))
 
 
 def to_linear(srgb: np.ndarray) -> np.ndarray:
@@ -73,11 +64,14 @@ class Clay:
         painted = topology.colors if topology.colors is not None else np.tile(color * 255, (topology.num_vertices, 1))
         if topology.texture is not None:  # laid over by the canvas
             painted = np.full((topology.num_vertices, 3), 255)
-        self._seams: tuple[np.ndarray, ...] | None = None
+        self._seams: tuple[np.ndarray, np.ndarray] | None = None
+        faces, count = topology.faces, topology.num_vertices
         if not topology.regions:  # a stranger's mesh, split where its texture was cut: light must not see that
             joined, place = close_seams(np.asarray(template, np.float64), topology.faces)
-            if len(joined.vertices) < topology.num_vertices:
-                self._seams = np.unique(place, return_index=True)[1], joined.faces, place
+            if len(joined.vertices) < count:
+                faces, count = joined.faces, len(joined.vertices)
+                self._seams = np.unique(place, return_index=True)[1], place
+        self._joined_normals = VertexNormals(faces, count)
         self.albedo = to_linear(np.asarray(painted, np.float32) / np.float32(255))
         self.gloss = np.tile(np.array(MATTE, np.float32), (topology.num_vertices, 1))
         for region, values in GLOSS.items():
@@ -107,10 +101,11 @@ class Clay:
         return to_display(result)
 
     def _normals(self, vertices: np.ndarray) -> np.ndarray:
+        """Normals (V, 3), alike on both sides of a texture seam."""
         if self._seams is None:
-            return smooth_normals(vertices, self.faces)
-        first, faces, place = self._seams
-        return smooth_normals(vertices[first], faces)[place]
+            return self._joined_normals(vertices[None])[0]
+        first, place = self._seams
+        return self._joined_normals(vertices[first][None])[0][place]
 
     def _diffuse(self, normals: np.ndarray, base: np.ndarray) -> np.ndarray:
         """Linear irradiance (V, 3) of key, fill, rim and sky."""

@@ -1,11 +1,5 @@
-"""Quality control of batches: numbers per line, thresholds, and a report for people and for CI.
+"""Reports for people and for machines, from jinja2 templates.
 
-line = inspect(animator("line.wav"), "line.wav")
-line.failures                                       # () when it may go into the game
-write_report([Entry(line, ("line.glb",))], folder)  # folder/report.html and report.json
+quality      numbers per line of a batch, worst first       lines   the lines of `animate`, inspected
+evaluation   metrics.json, clips.csv, report.html, and the table on screen
 """
-
-from diffspeaker3d.metrics.line import LineReport, Thresholds, inspect
-from diffspeaker3d.reports.quality import Entry, write_report
-
-__all__ = ["Entry", "LineReport", "Thresholds", "inspect", "write_report"]

@@ -70,9 +70,11 @@ _IPA_LETTERS: dict[str, str] = {
     "n": "nn", "ɲ": "nn", "ɳ": "nn", "ŋ": "kk", "l": "ll", "ɫ": "ll", "ɬ": "ll", "ʎ": "ll", "ɹ": "RR", "r": "RR",
     "ɻ": "RR", "ʀ": "RR", "s": "SS", "z": "SS", "ʃ": "CH", "ʒ": "CH", "ɕ": "CH", "ʑ": "CH", "k": "kk", "ɡ": "kk",
     "g": "kk", "x": "kk", "ɣ": "kk", "q": "kk", "h": "hh", "ɦ": "hh", "ʔ": "hh", "ʰ": "hh", "ç": "hh", "j": "iy",
-    "w": "ww", "ʍ": "ww", "β": "PP", "ɸ": "PP", "_": "sil", "|": "sil",
+    "w": "ww", "ʍ": "ww", "β": "PP", "ɸ": "PP", "_": "sil", "|": "sil", "ʁ": "kk", "χ": "kk", "ɭ": "ll", "ɯ": "ih",
+    "ɵ": "uh", "ɘ": "ah", "ɥ": "uw", "c": "kk", "ɟ": "kk", "ʝ": "iy", "ʂ": "CH", "ʐ": "CH",
 }  # fmt: skip
 _IPA_PATTERN = re.compile("|".join(sorted(map(re.escape, [*_IPA_SEQUENCES, *_IPA_LETTERS]), key=len, reverse=True)))
+_ALONE = {"ʲ": ("iy",)}  # a glide of its own; behind a consonant the same sign is only its colour
 _MARKS = re.compile("[ˈˌ0-9]")
 _UNKNOWN = ("ah",)  # a neutral opening: better than freezing the mouth on a symbol nobody has seen
 
@@ -90,7 +92,7 @@ class Segment(NamedTuple):
 def phone_visemes(name: str) -> tuple[str, ...]:
     """The visemes of a phone name, e.g. "aɪ" -> ("aa", "ih"); an unknown symbol is a neutral vowel."""
     plain = _MARKS.sub("", name)
-    known = _ARPABET.get(plain.lower())
+    known = _ARPABET.get(plain.lower()) or _ALONE.get(plain)
     if known is not None:
         return known
     found: list[str] = []

@@ -13,22 +13,28 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
+
+from diffspeaker3d.errors import InputError, missing_extra
+
+try:  # before anything that loads it, too
+    from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+    from lightning.pytorch.callbacks import EarlyStopping
+    from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+except ModuleNotFoundError as error:
+    raise missing_extra("training", "lightning", "train") from error
 
 from diffspeaker3d import __version__
 from diffspeaker3d.data.augment import Augmentation
+from diffspeaker3d.data.clips import Voices
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.data.loader import ClipDataModule
 from diffspeaker3d.data.prepared import open_corpus
-from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
 from diffspeaker3d.models import AudioEncoder, DiffSpeaker, save_checkpoint
 from diffspeaker3d.training.assemble import build_model
 from diffspeaker3d.training.callbacks import Export, Progress, StopAtNonFiniteLoss, plain_worker_errors
-from diffspeaker3d.training.features import FeatureFolder, is_frozen
+from diffspeaker3d.training.features import FeatureFolder, heard
 from diffspeaker3d.training.module import SpeechTraining
 from diffspeaker3d.training.preview import Preview
 from diffspeaker3d.training.state import DirectCheckpointIO, LastCheckpoint, newest_state
@@ -117,32 +123,42 @@ def claim(out: Path, cfg: DictConfig) -> Path | None:
 
 
 def datamodule(cfg: DictConfig, corpus: Corpus, encoder: AudioEncoder) -> ClipDataModule:
-    """Batches as configured, with a frozen encoder's features from disk where that is possible.
+    """Batches as configured, with what a frozen encoder hears from disk where that is possible.
 
     Raises:
-        InputError: `data.cache_features` asks for what is not possible.
+        InputError: `data.cache_features` asks for what is not possible, or `also` for a corpus that does not fit.
     """
-    augment = corpus.motion == "controls" if cfg.data.augment == "auto" else bool(cfg.data.augment)
-    features = None
-    if cfg.data.cache_features is True and (augment or not is_frozen(encoder)):
-        raise InputError(
-            "data.cache_features=true: needs a frozen encoder (audio_encoder.trainable=none) and data.augment=false"
-        )
-    if cfg.data.cache_features and not augment and is_frozen(encoder):
-        features = FeatureFolder(corpus, encoder)
-        features.fill(
-            ("train", "val"),
-            "cuda" if cfg.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available() else "cpu",
-        )
+    augment = (
+        Augmentation() if (corpus.motion == "controls" if cfg.data.augment == "auto" else cfg.data.augment) else None
+    )
+    if cfg.data.cache_features is True and not encoder.frozen:
+        raise InputError("data.cache_features=true: needs a frozen encoder (audio_encoder.trainable=none)")
+    others = [(open_corpus(entry), entry.get("share")) for entry in cfg.also]
+    views: list[FeatureFolder | None] = [None] * (1 + len(others))
+    clean = None
+    if cfg.data.cache_features and encoder.frozen:
+        device = "cuda" if cfg.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available() else "cpu"
+        corpora = (corpus, *(other for other, _ in others))
+        found = [FeatureFolder(each, encoder, augment, cfg.data.views, cfg.seed) for each in corpora]
+        crowd = Voices(*((each, each.split("train")) for each in corpora))
+        for folder in found:
+            folder.fill(("train",), device, crowd)
+        clean = FeatureFolder(corpus, encoder)
+        clean.fill(("val",), device)
+        views = list(found)
+    if encoder.frozen and cfg.init is None:
+        encoder.calibrate(heard(corpus, encoder, CALIBRATION_CLIPS))
     return ClipDataModule(
-        corpus.root,
+        corpus,
         batch_size=cfg.data.batch_size,
         crop_seconds=cfg.data.crop_seconds,
         num_workers=cfg.data.num_workers,
         seed=cfg.seed,
-        augment=Augmentation() if augment else None,
+        augment=None if views[0] else augment,
         pin_memory=cfg.trainer.accelerator == "gpu",
-        features=features,
+        features=views[0],
+        clean_features=clean,
+        also=[(other, share, view) for (other, share), view in zip(others, views[1:], strict=True)],
     )
 
 

@@ -15,7 +15,6 @@ from diffspeaker3d.metrics import (
     pool,
     upper_face_dynamics_deviation,
 )
-from diffspeaker3d.metrics.accumulators import LipVertexError, MeanVertexError, UpperFaceDynamicsDeviation
 
 LIPS = np.array([1, 2])
 UPPER = np.array([0, 3])
@@ -108,30 +107,3 @@ def test_unequal_shapes_are_refused() -> None:
         lip_vertex_error(zeros(3), zeros(2), LIPS)
     with pytest.raises(InputError, match="region lips is empty"):
         lip_vertex_error(zeros(), zeros(), LIPS[:0])
-
-
-@pytest.mark.parametrize("pooling", ["frames", "clips"])
-def test_accumulated_padded_batches_give_what_clips_give(pooling: str) -> None:
-    rng = np.random.default_rng(1)
-    lengths = [7, 3, 5]
-    pairs = [rng.normal(size=(2, n, 4, 3)) for n in lengths]
-    metrics = {
-        LipVertexError(torch.from_numpy(LIPS), pooling): lambda p, g: lip_vertex_error(p, g, LIPS),
-        MeanVertexError(pooling): mean_vertex_error,
-        UpperFaceDynamicsDeviation(torch.from_numpy(UPPER), True, pooling): (
-            lambda p, g: upper_face_dynamics_deviation(p, g, np.zeros((4, 3)), UPPER, absolute=True)
-        ),
-    }
-    for metric, function in metrics.items():
-        for batch in ([0, 1], [2]):
-            padded = torch.full((2, len(batch), 7, 4, 3), 99.0, dtype=torch.float64)  # padding must not matter
-            mask = torch.zeros(len(batch), 7, dtype=torch.bool)
-            for row, clip in enumerate(batch):
-                padded[:, row, : lengths[clip]] = torch.from_numpy(pairs[clip])
-                mask[row, : lengths[clip]] = True
-            padded[1] += (~mask)[:, :, None, None] * 5
-            metric.update(padded[0], padded[1], mask)
-        expected = pool([function(*pair) for pair in pairs], lengths, pooling)
-        assert float(metric.compute()) == pytest.approx(expected, rel=1e-9)
-        metric.reset()
-        assert torch.isnan(metric.compute())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 
 class AudioEncoder(nn.Module):
-    """Waveforms to one row of features per motion frame.
+    """Waveforms to one row of features per motion frame: what is `hear`d, then what a trained part makes of it.
 
     Padding and batching change no real frame: what lies beyond `num_samples` is never heard. Row t describes the sound
     at t / fps seconds; where the clip asks for more frames than the sound lasts, the last feature is held.
@@ -17,10 +18,12 @@ class AudioEncoder(nn.Module):
     Attributes:
         width: D_a.
         fps: motion frames per second.
+        frozen: whether `hear` always says the same of the same sound, so that training may keep it on disk.
     """
 
     width: int
     fps: float
+    frozen: bool = False
 
     def forward(self, waveform: Tensor, num_samples: Tensor, num_frames: Tensor) -> Tensor:
         """Features (B, T_max, D_a), T_max = num_frames.max(); zero beyond each item's frames.
@@ -30,7 +33,22 @@ class AudioEncoder(nn.Module):
             num_samples (Tensor (B,) int64): real samples of each item.
             num_frames (Tensor (B,) int64): motion frames of each item.
         """
+        return self.refine(self.hear(waveform, num_samples, num_frames), num_frames)
+
+    def hear(self, waveform: Tensor, num_samples: Tensor, num_frames: Tensor) -> Tensor:
+        """The part that runs on sound, (B, T_max, any width); arguments as in `forward`."""
         raise NotImplementedError
+
+    def refine(self, heard: Tensor, num_frames: Tensor) -> Tensor:
+        """Features (B, T, D_a) from what `hear` gave for `num_frames` (B,); here the same."""
+        return heard
+
+    def ears(self) -> tuple[str, nn.Module]:
+        """Settings and module that decide what a frozen encoder hears: the identity of what training keeps on disk."""
+        raise NotImplementedError
+
+    def calibrate(self, heard: Iterable[Tensor]) -> None:
+        """Take fixed scales from what is heard (T, any width) in some clips, before training; here there are none."""
 
     def architecture(self) -> dict[str, Any]:
         """Constructor arguments that rebuild this encoder without its original weights; for checkpoints."""

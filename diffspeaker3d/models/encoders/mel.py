@@ -64,10 +64,8 @@ class MelEncoder(AudioEncoder):
         self.blocks = nn.ModuleList(ResidualBlock(width, dilation, dropout) for dilation in dilations)
         self.final_norm = nn.LayerNorm(width)
 
-    def forward(
-        self, waveform: Tensor, num_samples: Tensor, num_frames: Tensor, mel_warp: Tensor | None = None
-    ) -> Tensor:
-        """As `AudioEncoder.forward`; `mel_warp` (B,) sets the vocal-tract factors instead of drawing them."""
+    def hear(self, waveform: Tensor, num_samples: Tensor, num_frames: Tensor, mel_warp: Tensor | None = None) -> Tensor:
+        """As `AudioEncoder.hear`; `mel_warp` (B,) sets the vocal-tract factors instead of drawing them."""
         mel, num_mels = self.log_mel(waveform, num_samples, mel_warp)
         mel = normalise(mel, num_mels)
         if self.training:

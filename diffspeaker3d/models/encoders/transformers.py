@@ -66,11 +66,11 @@ class TransformersEncoder(AudioEncoder):
         self.width = int(self.model.config.hidden_size)
         self._freeze(trainable)
 
-    def forward(self, waveform: Tensor, num_samples: Tensor, num_frames: Tensor) -> Tensor:
-        """See `AudioEncoder.forward`."""
+    def hear(self, waveform: Tensor, num_samples: Tensor, num_frames: Tensor) -> Tensor:
+        """See `AudioEncoder.hear`."""
         lengths = num_samples.tolist()
         clips: dict[int, Tensor] = {}
-        with nullcontext() if self.trains else torch.no_grad():
+        with nullcontext() if not self.frozen else torch.no_grad():
             for length in sorted(set(lengths)):
                 items = [i for i, n in enumerate(lengths) if n == length]
                 for item, hidden in zip(items, self._hidden(waveform[items, :length]), strict=True):
@@ -82,6 +82,10 @@ class TransformersEncoder(AudioEncoder):
         start = 0.0 if self.family == "whisper" else (SHORTEST - 1) / 2 / STRIDE  # centre of feature 0, in features
         return to_motion_frames(features, counts, SAMPLE_RATE / STRIDE, start, num_frames, self.fps)
 
+    def ears(self) -> tuple[str, nn.Module]:
+        """See `AudioEncoder.ears`."""
+        return f"{self.family} {self.alignment} {self.fps}", self.model
+
     def architecture(self) -> dict[str, Any]:
         """The library's configuration, so that a checkpoint needs no hub."""
         return {"hidden_architecture": {**self.model.config.to_diff_dict(), "model_type": self.family}}
@@ -89,7 +93,7 @@ class TransformersEncoder(AudioEncoder):
     def train(self, mode: bool = True) -> TransformersEncoder:
         """A frozen encoder stays in eval mode: no dropout, no masking."""
         super().train(mode)
-        if not self.trains:
+        if self.frozen:
             self.model.eval()
         return self
 
@@ -112,12 +116,27 @@ class TransformersEncoder(AudioEncoder):
         done = 0
         while done < total:
             first = max(done - MARGIN_FEATURES, 0)
-            clip = waveform[:, first * STRIDE : first * STRIDE + window]
-            hidden = self.model(self._whisper_mel(clip)).last_hidden_state
+            count = min(per_window, total - first)
+            hidden = self._whisper_window(waveform[:, first * STRIDE : first * STRIDE + window], count)
             last = total if first + per_window >= total else first + per_window - MARGIN_FEATURES
             pieces.append(hidden[:, done - first : last - first])
             done = last
         return torch.cat(pieces, 1)
+
+    def _whisper_window(self, waveform: Tensor, count: int) -> Tensor:
+        """The first `count` hidden states (B, count, D_a), the positions cut to them.
+
+        Whisper itself hears silence up to 30 s; without it the features hardly change, and a clip of 4 s costs a seventh.
+        """
+        model = self.model
+        x = nn.functional.gelu(model.conv1(self._whisper_mel(waveform)[:, :, : 2 * count]))
+        x = nn.functional.gelu(model.conv2(x)).transpose(1, 2)
+        x = x + model.embed_positions.weight[:count]
+        for layer in model.layers:
+            x = layer(x, None)
+            x = x[0] if isinstance(x, tuple) else x  # as older versions of the library answer
+        hidden: Tensor = model.layer_norm(x)
+        return hidden
 
     def _whisper_mel(self, waveform: Tensor) -> Tensor:
         """Whisper's own log-mel (B, 80, 3000), padded with silence to 30 s."""
@@ -141,7 +160,7 @@ class TransformersEncoder(AudioEncoder):
                 )
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(any(fnmatch(name, pattern) for pattern in patterns))
-        self.trains = bool(patterns)
+        self.frozen = not patterns
         self.train(self.training)
 
 

@@ -26,7 +26,8 @@ _RATE, _PITCH, _RANGE = 1, 3, 4
 _UTF8, _POSITION_CHARACTER = 1, 1
 _QUIET = 40  # of 32768: below this espeak is silent
 _CLOSURE_LEVEL, _PAUSE_LEVEL = 0.08, 0.01  # of the phone's, the text's largest sample: quieter is closed, is a pause
-_VOICELESS_STOPS = frozenset({"p", "t", "k", "tʃ"})
+_VOICELESS_STOPS = frozenset({"p", "t", "k", "tʃ", "pʰ", "tʰ", "kʰ"})
+_ITS_OWN = {"s.": "ʂ", "z.": "ʐ"}  # names that are not IPA
 _BURST_SECONDS = 0.012  # from the opening to where the lips are seen apart
 _MIN_CLOSURE_SECONDS, _UNHEARD_CLOSURE_SECONDS = 0.012, 0.06
 _MIN_PAUSE_SECONDS = 0.09
@@ -114,7 +115,7 @@ def _synthesise(
         index = 0
         while events[index].type != _EVENT_END:
             if events[index].type == _EVENT_PHONEME:
-                phonemes.append((events[index].phoneme.decode("utf-8", "replace"), events[index].sample))
+                phonemes.append((_ipa(events[index].phoneme.decode("utf-8", "replace")), events[index].sample))
             index += 1
         return 0
 
@@ -131,6 +132,13 @@ def _synthesise(
         raise InputError(f"espeak-ng cannot speak {text[:60]!r}; write it differently")
     library.espeak_Synchronize()
     return np.concatenate(blocks) if blocks else np.zeros(0, np.int16), phonemes, sample_rate
+
+
+def _ipa(name: str) -> str:
+    """IPA of a phoneme that some voices write otherwise: "ts.h" is tʂʰ, "ph" is pʰ."""
+    for theirs, ipa in _ITS_OWN.items():
+        name = name.replace(theirs, ipa)
+    return name[:-1] + "ʰ" if len(name) > 1 and name.endswith("h") else name
 
 
 def _event_phones(events: list[tuple[str, int]], sample_rate: int, num_samples: int) -> list[Phone]:

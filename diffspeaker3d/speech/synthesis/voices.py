@@ -124,6 +124,11 @@ def draw_voice(rng: np.random.Generator, choices: Sequence[Voice], *, training: 
     return own[rng.integers(len(own))]
 
 
+def abroad(voice: Voice, language: str) -> Voice:
+    """An espeak voice with another language in the place of its accent."""
+    return Voice(voice.engine, language + "".join(voice.name.partition("+")[1:]))
+
+
 class Speakers:
     """The engines of one process; flite is loaded on first use."""
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffspeaker3d.controls.style import STYLE_NAMES, draw_style
-from diffspeaker3d.data.sources.synthetic.sentences import nonsense, sentences, shuffled_words
-from diffspeaker3d.speech.synthesis.voices import Prosody, Voice, draw_voice
+from diffspeaker3d.data.sources.synthetic.sentences import foreign, languages, nonsense, sentences, shuffled_words
+from diffspeaker3d.speech.synthesis.voices import Prosody, Voice, abroad, draw_voice
 
 # Shares of what is said; "background" is no speech at all: the face stays quiet.
 KINDS = {"sentence": 0.50, "two_sentences": 0.11, "shuffled": 0.15, "nonsense": 0.18, "background": 0.06}
 BACKGROUNDS = ("silence", "noise", "hum", "music")
+FOREIGN_SHARE = 0.35  # of what espeak says, in another language; test clips are English
 _HYPER = STYLE_NAMES.index("hyper")
 
 
@@ -80,6 +81,10 @@ def plan_clip(
             clip_seed,
         )
     voice = draw_voice(rng, held_out if split == "test" else training, training=split != "test")
+    travel = np.random.default_rng([seed, index, 1])  # its own chance: clips of earlier versions stay as they were
+    if voice.engine == "espeak" and split != "test" and travel.random() < FOREIGN_SHARE:
+        language = languages()[int(travel.integers(len(languages())))]
+        voice, texts = abroad(voice, language), tuple(foreign(language, split, travel) for _ in texts)
     # Careful speakers are slower; otherwise the voice is free of the manner.
     rate = float(np.exp(rng.normal(0.0, 0.17) - 0.10 * style[_HYPER]))
     prosody = Prosody(float(np.clip(rate, 0.65, 1.5)), float(rng.uniform(0.75, 1.4)), float(rng.uniform(0.5, 1.6)))

@@ -53,6 +53,31 @@ def shuffled_words(rng: np.random.Generator, split: str) -> str:
     return " ".join(words).capitalize() + str(rng.choice([".", ".", "?", "!"]))
 
 
+@cache
+def languages() -> tuple[str, ...]:
+    """espeak-ng's names of the other languages that are spoken."""
+    return tuple(_foreign("train"))
+
+
+def foreign(language: str, split: str, rng: np.random.Generator) -> str:
+    """A sentence of another language, or four to nine of its words in no order; the last fifth is "val"."""
+    lines = _foreign(split)[language]
+    if rng.random() < 0.4:
+        return lines[int(rng.integers(len(lines)))]
+    words = sorted({word.strip(".,?!¿¡").lower() for line in lines for word in line.split()})
+    return " ".join(rng.choice(words, size=int(rng.integers(4, 10)))) + "."
+
+
+@cache
+def _foreign(split: str) -> dict[str, tuple[str, ...]]:
+    """Language -> its sentences of a split."""
+    found: dict[str, list[str]] = {}
+    for line in files("diffspeaker3d.data.sources.synthetic").joinpath("languages.txt").read_text("utf-8").splitlines():
+        language, _, text = line.partition("\t")
+        found.setdefault(language, []).append(text)
+    return {name: tuple(lines[-2:] if split == "val" else lines[:-2]) for name, lines in found.items()}
+
+
 def nonsense(rng: np.random.Generator) -> str:
     """Three to six words of the form CVC(V)(C), balanced towards labials and rounding."""
     words = []
