@@ -65,6 +65,7 @@ def options_of(cfg: DictConfig, own_head: bool) -> Options:
         fps=cfg.fps,
         strength=cfg.strength,
         temperature=_plain(cfg.temperature),
+        track=cfg.track,
     )
 
 

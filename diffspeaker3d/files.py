@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,30 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def regular_file(path: str | Path) -> Path:
+    """The path of a file that can be read from beginning to end.
+
+    Raises:
+        InputError: missing, a folder, a pipe or device (which would never end), not permitted, or no name for a file.
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+        readable = os.access(path, os.R_OK)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{path}: no such file; check the path") from error
+    except (OSError, ValueError) as error:  # too long, or with a null character
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{str(path)[:200]!r}: no name of a file ({reason}); check the path") from error
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path}: is a folder, a file is needed")
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path}: is a pipe or a device, not a file; save it as a file first")
+    if not readable:
+        raise InputError(f"{path}: may not be read; check its permissions")
+    return path
 
 
 def _umask() -> int:

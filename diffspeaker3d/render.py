@@ -77,8 +77,8 @@ def with_sound(animation: Animation, audio: Any) -> Animation:
         return animation
     from diffspeaker3d.audio import read_audio
 
-    samples, rate = read_audio(str(audio))
-    return dataclasses.replace(animation, waveform=samples.mean(1), sample_rate=rate)
+    waveform, rate = read_audio(str(audio))
+    return dataclasses.replace(animation, waveform=waveform, sample_rate=rate)
 
 
 def write_video(

@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from diffspeaker3d.config import CONF_DIR
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.formats import load_animation
-from diffspeaker3d.generation.jobs import find_audio, plan_jobs
+from diffspeaker3d.generation.jobs import find_audio, plan_jobs, with_texts
 
 SMALL = [
     "audio_encoder.width=32", "audio_encoder.dilations=[1,2]", "denoiser.width=32", "denoiser.feedforward=32", "denoiser.layers=1",
@@ -196,9 +196,36 @@ def test_jobs_are_planned_before_any_work(tmp_path):
     assert [Path(o).name for o in jobs[0].outputs] == ["a.glb", "a.csv"] and len(jobs) == 2
     with pytest.raises(InputError, match="need a folder"):
         plan_jobs(tmp_path, "a.glb", None)
-    (tmp_path / "a.wav").write_text("x")
-    with pytest.raises(InputError, match="two inputs are named a"):
-        plan_jobs(tmp_path, tmp_path / "out", ["glb"])
+
+
+def test_equal_names_of_a_batch_stay_apart(tmp_path):
+    for name in (
+        "a.mp3",
+        "A.wav",
+        "s1/take.wav",
+        "s2/take.wav",
+        "deep/s2/take.wav",
+        "only.wav",
+        "._only.wav",
+        "s1/.x/y.wav",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "s1" / "loop").symlink_to(tmp_path)
+    jobs = plan_jobs(str(tmp_path / "**" / "*"), tmp_path / "out", ["glb"])
+    outputs = {str(job.audio.relative_to(tmp_path)): Path(job.outputs[0]).relative_to(tmp_path / "out") for job in jobs}
+    assert {sound: str(output) for sound, output in outputs.items()} == {
+        "A.wav": "A.wav.glb", "a.mp3": "a.mp3.glb", "deep/s2/take.wav": "deep/s2/take.glb", "only.wav": "only.glb",
+        "s1/take.wav": "s1/take.glb", "s2/take.wav": "s2/take.glb",
+    }  # fmt: skip
+    assert find_audio([tmp_path / "only.wav", tmp_path, tmp_path / "s1" / ".." / "only.wav"]) == find_audio(
+        [tmp_path / "only.wav", tmp_path / "A.wav", tmp_path / "a.mp3"]
+    )
+    texts = tmp_path / "texts"
+    for job, output in zip(jobs, outputs.values(), strict=True):
+        (texts / output).parent.mkdir(parents=True, exist_ok=True)
+        (texts / f"{str(output)[:-4]}.txt").write_text(job.audio.name)
+    assert all(Path(job.text).read_text() == job.audio.name for job in with_texts(jobs, texts))
 
 
 @pytest.mark.parametrize("path", sorted((CONF_DIR / "experiment").glob("*.yaml")), ids=lambda p: p.stem)

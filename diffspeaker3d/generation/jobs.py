@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from diffspeaker3d.animation import Animation
-from diffspeaker3d.audio import AUDIO_SUFFIXES
+from diffspeaker3d.audio import AUDIO_SUFFIXES, distinct_names, find_sounds, match_files
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.formats import check_writable, output_suffix
 from diffspeaker3d.heads.fit.landmarks import Landmark
@@ -86,13 +86,10 @@ def plan_jobs(audio: Any, out: Any, formats: Any) -> list[Job]:
     outputs = _as_list(out)
     if len(outputs) == 1 and (formats or not _looks_like_file(outputs[0])):
         suffixes = [str(f).lstrip(".") for f in _as_list(formats or "mp4")]
-        jobs = [Job(f, tuple(str(Path(outputs[0]) / f"{f.stem}.{suffix}") for suffix in suffixes)) for f in files]
-        stems = [f.stem for f in files]
-        if len(set(stems)) < len(stems):
-            twice = next(s for s in stems if stems.count(s) > 1)
-            raise InputError(
-                f"audio: two inputs are named {twice}, so their outputs in {outputs[0]} would collide; rename one"
-            )
+        jobs = [
+            Job(file, tuple(str(Path(outputs[0]) / f"{name}.{suffix}") for suffix in suffixes))
+            for file, name in zip(files, distinct_names(files), strict=True)
+        ]
     elif len(files) > 1:
         raise InputError(f"out={outputs[0]}: {len(files)} sound files need a folder; give out=FOLDER formats=[mp4,glb]")
     else:
@@ -107,7 +104,7 @@ def plan_jobs(audio: Any, out: Any, formats: Any) -> list[Job]:
 
 
 def with_texts(jobs: list[Job], text: Any) -> list[Job]:
-    """The jobs with what is said in each: a folder gives every sound the .txt file of its stem, "auto" serves all.
+    """The jobs with what is said in each: a folder gives every sound the .txt file of its name, "auto" serves all.
 
     Raises:
         InputError: a sound without transcript in the folder, or one transcript for several sounds.
@@ -117,12 +114,12 @@ def with_texts(jobs: list[Job], text: Any) -> list[Job]:
     text = str(text)
     folder = Path(text).expanduser()
     if text != "auto" and len(text) < 1000 and folder.is_dir():
-        lacking = [job.audio.name for job in jobs if not (folder / f"{job.audio.stem}.txt").is_file()]
+        texts = [folder / f"{name}.txt" for name in distinct_names([job.audio for job in jobs])]
+        lacking = [job.audio.name for job, path in zip(jobs, texts, strict=True) if not path.is_file()]
         if lacking:
-            raise InputError(
-                f"text={text}: no transcript for {', '.join(lacking[:3])}{' ...' if len(lacking) > 3 else ''}; a .txt file of the same name is needed"
-            )
-        return [replace(job, text=str(folder / f"{job.audio.stem}.txt")) for job in jobs]
+            some = ", ".join(lacking[:3]) + (" ..." if len(lacking) > 3 else "")
+            raise InputError(f"text={text}: no transcript for {some}; a .txt file of the same name is needed")
+        return [replace(job, text=str(path)) for job, path in zip(jobs, texts, strict=True)]
     if len(jobs) > 1 and text != "auto":
         raise InputError(
             f"text: one transcript for {len(jobs)} sounds; give text=FOLDER with a .txt file of each sound's name, or text=auto"
@@ -131,17 +128,17 @@ def with_texts(jobs: list[Job], text: Any) -> list[Job]:
 
 
 def find_audio(audio: Any) -> list[Path]:
-    """Sound files named by a path, a list, a folder or a glob, in sorted order within each."""
+    """Sound files named by a path, a list, a folder or a glob, in sorted order within each; each of them once."""
     files: list[Path] = []
     for entry in _as_list(audio):
         path = Path(entry).expanduser()
         if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES)
+            found = find_sounds(path)
             if not found:
                 raise InputError(f"{path}: the folder holds no sound; known: {' '.join(sorted(AUDIO_SUFFIXES))}")
             files += found
         elif glob.has_magic(entry) and not path.exists():
-            found = sorted(Path(p) for p in glob.glob(str(path), recursive=True))
+            found = match_files(path)
             if not found:
                 raise InputError(f"{entry}: no file matches; check the pattern and quote it for the shell")
             files += found
@@ -149,7 +146,10 @@ def find_audio(audio: Any) -> list[Path]:
             raise InputError(f"{path}: no such file; check the path")
         else:
             files.append(path)
-    return files
+    once: dict[Path, Path] = {}
+    for file in files:
+        once.setdefault(file.resolve(), file)
+    return list(once.values())
 
 
 def _as_list(value: Any) -> list[str]:

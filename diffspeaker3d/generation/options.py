@@ -29,6 +29,7 @@ class Options:
         temperature: factor on the standard deviation of the initial noise, 0 (what is likeliest, the same for every seed)
             to 2; one number, or one for each of some motion groups by name; None is the checkpoint's own.
         text: what is said (English), a .txt file that holds it, or "auto": its phones then guide the lips (extra `align`).
+        track: which sound track of a file with several, counted from 1; None is the one flagged as default.
 
     Raises:
         InputError: a value of another type, or out of range.
@@ -42,16 +43,16 @@ class Options:
     strength: float = 1.0
     temperature: float | Mapping[str, float] | None = None
     text: str | Path | None = None
+    track: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, int) or isinstance(self.seed, bool):
             raise InputError(f"seed={self.seed}: must be a whole number")
         if self.template is not None and not isinstance(self.template, str):
             raise InputError(f"template={self.template}: must be a name")
-        if self.steps is not None and (
-            not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 1
-        ):
-            raise InputError(f"steps={self.steps}: must be a whole number of at least 1")
+        for name, value in (("steps", self.steps), ("track", self.track)):
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise InputError(f"{name}={value}: must be a whole number of at least 1")
         if self.fps is not None:
             _check_range("fps", self.fps, *FPS_RANGE)
         _check_range("strength", self.strength, 0.0, MAX_STRENGTH)
@@ -64,6 +65,8 @@ class Options:
             kept["temperature"] = dict(self.temperature) if isinstance(self.temperature, Mapping) else self.temperature
         if self.text is not None:
             kept["text"] = str(self.text)
+        if self.track is not None:
+            kept["track"] = self.track
         return kept
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from diffspeaker3d.animation import Animation
-from diffspeaker3d.audio import SAMPLE_RATE, num_motion_frames, read_audio, resample
+from diffspeaker3d.audio import SAMPLE_RATE, AudioSource, num_motion_frames, read_audio, resample
 from diffspeaker3d.diffusion import NoiseSchedule
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.generation.encode import encode
@@ -25,7 +25,6 @@ from diffspeaker3d.models import ControlMotion, DiffSpeaker
 from diffspeaker3d.topology import Topology
 
 MAX_SOUND_RATE = 48_000  # Hz; the animation keeps the sound at its own rate up to this
-Audio = str | Path | tuple[np.ndarray, int]
 
 
 class SpeechAnimator:
@@ -91,7 +90,7 @@ class SpeechAnimator:
         return options
 
     @torch.inference_mode()
-    def __call__(self, audio: Audio, options: Options | None = None, **changes: Any) -> Animation:
+    def __call__(self, audio: AudioSource, options: Options | None = None, **changes: Any) -> Animation:
         """Animate one utterance.
 
         Args:
@@ -106,7 +105,7 @@ class SpeechAnimator:
         options = self.check(replace(options or Options(), **changes))
         fps, device = self.model.fps, next(self.model.parameters()).device
         # 1. waveform, at 16 kHz for the model and at its own rate for the outputs
-        sound, rate = _mono(audio)
+        sound, rate = read_audio(audio, max_rate=MAX_SOUND_RATE, track=options.track)
         waveform = resample(sound, rate, SAMPLE_RATE)
         num_frames = num_motion_frames(len(waveform), SAMPLE_RATE, fps)
         if num_frames < 1:
@@ -131,7 +130,7 @@ class SpeechAnimator:
             visemes=None if logits is None else logits[0].softmax(-1).cpu().numpy(),
             phones=phones,
             strength=options.strength,
-            seed=zlib.crc32(waveform.tobytes(), options.seed & 0xFFFFFFFF),  # lines of one seed differ
+            seed=zlib.crc32(waveform.data, options.seed & 0xFFFFFFFF),  # lines of one seed differ
         )
         motion = self.model.motion.decode(state)[0].cpu().numpy()
         for stage in self.stages:
@@ -190,12 +189,5 @@ def _phones(waveform: np.ndarray, options: Options) -> tuple[Any, ...] | None:
     return tuple(guiding_phones(waveform, options.text))
 
 
-def _mono(audio: Audio) -> tuple[np.ndarray, int]:
-    """Sound (N,) float32 at its own rate, at most MAX_SOUND_RATE, and that rate."""
-    samples, rate = read_audio(audio)
-    sound = samples.mean(1, dtype=np.float32)
-    return (sound, rate) if rate <= MAX_SOUND_RATE else (resample(sound, rate, MAX_SOUND_RATE), MAX_SOUND_RATE)
-
-
-def _name(audio: Audio) -> str:
+def _name(audio: AudioSource) -> str:
     return "samples in memory" if isinstance(audio, tuple) else Path(audio).name

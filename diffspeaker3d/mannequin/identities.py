@@ -12,6 +12,7 @@ import numpy as np
 
 from diffspeaker3d.mannequin.form import EYE, MOUTH_Y
 from diffspeaker3d.mannequin.head import Head
+from diffspeaker3d.mannequin.rings import SEALED
 from diffspeaker3d.mannequin.sculpt import smoothstep
 
 
@@ -147,7 +148,8 @@ def _lip_volume(head: Head, fullness: float) -> np.ndarray:
 def _lips_meet(head: Head, move: np.ndarray) -> np.ndarray:
     """The same displacement for touching points of the upper and the lower lip."""
     result = move.copy()
-    contact = head.skin.rings["lip_contact"]
-    for index in (contact, head.skin.mirror[contact]):
-        result[index] = 0.5 * (move[index] + move[index][::-1])
+    for name in SEALED:
+        ring = head.skin.rings[name]
+        for index in (ring, head.skin.mirror[ring]):
+            result[index] = 0.5 * (move[index] + move[index][::-1])
     return result

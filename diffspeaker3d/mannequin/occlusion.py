@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, diags
 
 from diffspeaker3d.mannequin.form import head_distance
-
-
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals (V, 3), area weighted."""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    flat = np.cross(b - a, c - a)
-    normals = np.stack(
-        [sum(np.bincount(faces[:, k], flat[:, j], len(vertices)) for k in range(3)) for j in range(3)], 1
-    )
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
 def occlusion(vertices: np.ndarray, normals: np.ndarray) -> np.ndarray:
@@ -30,12 +20,25 @@ def occlusion(vertices: np.ndarray, normals: np.ndarray) -> np.ndarray:
 
 
 def cavity(vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """Signed bend (V,) per cm, positive in folds: how far the neighbours' mean lies in front of a vertex."""
+    """Signed bend (V,) per cm, positive in folds: how far the neighbours' mean lies in front of a vertex.
+
+    Cotangent weights (Pinkall & Polthier 1993): which way the quads are cut along the middle line must not show.
+    """
     n = len(vertices)
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    rows, columns = np.r_[edges[:, 0], edges[:, 1]], np.r_[edges[:, 1], edges[:, 0]]
-    links = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(n, n)).tocsr()
-    count = np.maximum(np.asarray(links.sum(1)).ravel(), 1)
-    length = np.bincount(rows, np.linalg.norm(vertices[rows] - vertices[columns], axis=1), n) / count / 2
-    bend = (((links @ vertices) / count[:, None] - vertices) * normals).sum(1) / np.maximum(length, 0.05) ** 2
-    return (links @ bend + 3 * bend) / (count + 3)
+    corners = vertices[faces]
+    weights, rows, columns = [], [], []
+    for k in range(3):  # the edge opposite corner k
+        a, b = corners[:, (k + 1) % 3] - corners[:, k], corners[:, (k + 2) % 3] - corners[:, k]
+        cotangent = (a * b).sum(1) / np.maximum(np.linalg.norm(np.cross(a, b), axis=1), 1e-9)
+        weights += [cotangent, cotangent]
+        rows += [faces[:, (k + 1) % 3], faces[:, (k + 2) % 3]]
+        columns += [faces[:, (k + 2) % 3], faces[:, (k + 1) % 3]]
+    links = coo_matrix((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=(n, n)).tocsr()
+    links.data = links.data.clip(1e-3, 5.0)
+    total = np.asarray(links.sum(1)).ravel()
+    links = diags(1 / np.maximum(total, 1e-9)) @ links
+    pairs = links.tocoo()
+    reach = np.linalg.norm(vertices[pairs.row] - vertices[pairs.col], axis=1)
+    length = np.bincount(pairs.row, pairs.data * reach, n) / 2
+    bend = ((links @ vertices - vertices) * normals).sum(1) / np.maximum(length, 0.05) ** 2
+    return 0.6 * (links @ bend) + 0.4 * bend

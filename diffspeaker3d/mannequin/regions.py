@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from diffspeaker3d.geometry.normals import VertexNormals
 from diffspeaker3d.mannequin.form import EYE, MOUTH_Y
 from diffspeaker3d.mannequin.head import Head
-from diffspeaker3d.mannequin.occlusion import cavity, occlusion, vertex_normals
+from diffspeaker3d.mannequin.occlusion import cavity, occlusion
 from diffspeaker3d.mannequin.rings import OUTER, PHI
 
 CLAY = np.array([222, 200, 180.0])
@@ -98,19 +99,19 @@ def colors(head: Head) -> np.ndarray:
     rings, twin = head.skin.rings, head.skin.mirror
 
     def paint(name: str, color: np.ndarray, amount: float | np.ndarray) -> None:
-        for index in (rings[name], twin[rings[name]]):
-            share = np.broadcast_to(amount, (len(index),))[:, None]
-            result[index] = result[index] * (1 - share) + color * share
+        ring, share = rings[name], np.broadcast_to(amount, rings[name].shape)[:, None]
+        result[ring] = result[ring] * (1 - share) + color * share
+        result[twin[ring]] = result[ring]
 
     for name, amount in (("lip_border", 0.55), ("lip_body", 1.0), ("lip_inner", 1.0), ("lip_contact", 1.0)):
-        paint(name, LIP_CLAY, amount * np.minimum(np.abs(np.sin(PHI)) * 4 + (name != "lip_border"), 1))
+        paint(name, LIP_CLAY, amount)
     paint("lip_contact", MOUTH_CLAY, 0.5)
     for name, amount in (("bag_front", 0.8), ("bag_teeth", 1.0), ("bag_middle", 1.0), ("bag_back", 1.0)):
         paint(name, MOUTH_CLAY * (0.7 if name in ("bag_middle", "bag_back") else 1.0), amount)
     result[np.flatnonzero(_bag_end(head))] = MOUTH_CLAY * 0.6
     upper_lid = np.concatenate([[0.5], np.ones(17), [0.5], np.full(17, 0.35)])
     paint("lid_inner", LASH_CLAY, upper_lid)
-    paint("lid_edge", LASH_CLAY, 0.5 * upper_lid)
+    paint("lid_edge", LASH_CLAY, 0.7 * upper_lid)
     paint("lid_back", LASH_CLAY, 0.6)
     result *= _shade(head)[:, None]
     for name, piece in head.pieces.items():
@@ -121,7 +122,7 @@ def colors(head: Head) -> np.ndarray:
 
 def _shade(head: Head) -> np.ndarray:
     """Factor (V,) on the albedo: less in folds, a touch more on edges."""
-    normals = vertex_normals(head.vertices, head.faces)
+    normals = VertexNormals(head.faces, len(head.vertices))(head.vertices[None])[0]
     hidden = np.zeros(len(head.vertices))
     skin = len(head.skin.vertices)
     hidden[:skin] = np.clip(occlusion(head.skin.vertices, normals[:skin]) - 0.12, 0, 1)

@@ -35,7 +35,9 @@ EYE_RINGS = (
     "lid_inner",
     "lid_back",
 )
-LIP_GAP = 0.018  # cm between closed lips
+SEALED = ("lip_contact", "bag_front")  # rings where closed lips touch
+LIP_GAP = 0.006  # cm between closed lips: less than a pixel, and still two lips for a program that merges points
+LIP_PRESS = 0.016  # cm by which closed lips press into each other behind that gap: nobody sees the teeth between them
 HALF_WIDTH = 2.12  # cm from the middle of the mouth to a corner
 OUTER = (HALF_WIDTH + 0.9, 1.50, 1.85)  # semi-axes of the outermost mouth ring: sideways, up, down
 SOCKET = (2.34, 1.72, 1.66)  # semi-axes of the outermost eye ring: sideways, up, down
@@ -48,18 +50,32 @@ def lip_line(x: np.ndarray) -> np.ndarray:
 
 
 def _mouth_ring(
-    width: float, up: float, down: float, lift: tuple[float, float, float], bow: float = 0.0, line: float = 1.0
+    width: float,
+    up: float,
+    down: float,
+    lift: tuple[float, float, float],
+    bow: float = 0.0,
+    line: tuple[float, float] = (1.0, 1.0),
+    creased: bool = True,
 ) -> np.ndarray:
-    """One half ring (31, 3). `lift`: z above the form at the top, the bottom and the corner."""
+    """One half ring (31, 3).
+
+    Args:
+        width, up, down: semi-axes, cm.
+        lift: z above the form at the top, the bottom and the corner, cm.
+        bow: strength of the upper lip's bow.
+        line: how far the upper and the lower half follow the line where the lips meet.
+        creased: whether the lips begin at once beside the corner, as they do inside it, or smoothly, as skin does.
+    """
     cosine, sine = np.maximum(np.cos(PHI), 0.0), np.sin(PHI)
     upper = PHI > 0
     x = width * cosine
     x[np.abs(x) < 1e-9] = 0
-    y = np.where(upper, up, down) * sine + line * lip_line(x)
+    y = np.where(upper, up, down) * sine + np.where(upper, line[0], line[1]) * lip_line(x)
     y = y + upper * bow * (0.6 * np.exp(-(((x - 0.62) / 0.40) ** 2)) - np.exp(-((x / 0.40) ** 2)))
     y = y + MOUTH_Y
     z = front_z(np.stack([x, y], 1))
-    middle = np.abs(sine) ** 0.8
+    middle = np.abs(sine) ** 0.8 if creased else 1 - (1 - sine**2) ** 2
     z = z + np.where(upper, lift[0], lift[1]) * middle + lift[2] * (1 - middle)
     return np.stack([x, y, z], 1)
 
@@ -67,27 +83,28 @@ def _mouth_ring(
 def mouth_rings() -> dict[str, np.ndarray]:
     """Mouth rings (31, 3) by name: skin, lips, the contact line, and the bag behind it."""
     rings = {
-        "mouth_outer": _mouth_ring(*OUTER, (0.0, 0.0, 0.0), line=0.0),
-        "mouth_near": _mouth_ring(HALF_WIDTH + 0.50, 1.08, 1.36, (0.03, -0.10, -0.02), 0.05, 0.4),
-        "lip_border": _mouth_ring(HALF_WIDTH + 0.17, 0.80, 1.02, (0.11, 0.05, 0.0), 0.19),
-        "lip_body": _mouth_ring(HALF_WIDTH + 0.07, 0.52, 0.68, (0.31, 0.33, -0.03), 0.11),
-        "lip_inner": _mouth_ring(HALF_WIDTH, 0.22, 0.30, (0.30, 0.33, -0.07), 0.02),
-        "lip_contact": _mouth_ring(HALF_WIDTH - 0.06, LIP_GAP / 2, LIP_GAP / 2, (0.04, 0.04, -0.13)),
+        "mouth_outer": _mouth_ring(*OUTER, (0.0, 0.0, 0.0), line=(0.0, 0.0)),
+        "mouth_near": _mouth_ring(HALF_WIDTH + 0.50, 1.08, 1.36, (0.03, -0.10, -0.02), 0.05, (0.4, 0.4), creased=False),
+        "lip_border": _mouth_ring(HALF_WIDTH + 0.17, 0.80, 1.02, (0.11, 0.05, 0.0), 0.19, (1.0, 0.4), creased=False),
+        "lip_body": _mouth_ring(HALF_WIDTH + 0.07, 0.52, 0.68, (0.31, 0.33, -0.03), 0.11, (1.0, 0.6)),
+        "lip_inner": _mouth_ring(HALF_WIDTH, 0.22, 0.30, (0.27, 0.30, -0.07), 0.02),
+        "lip_contact": _mouth_ring(HALF_WIDTH - 0.06, 0.0, 0.0, (0.06, 0.06, -0.13)),
     }
     lip_z = rings["lip_contact"][:, 2]
+    rings["bag_front"] = rings["lip_contact"] * [(HALF_WIDTH - 0.10) / (HALF_WIDTH - 0.06), 1, 1]
+    rings["bag_front"] += np.stack([0 * PHI, 0.05 * np.abs(np.sin(PHI)), np.full(len(PHI), -0.20)], 1)
+    sine = np.sin(PHI)
+    rings["lip_contact"][:, 1] += LIP_GAP / 2 * np.sign(sine) * np.abs(sine) ** 0.3  # at once: no two points coincide
+    rings["bag_front"][:, 1] -= LIP_PRESS / 2 * sine
     for name, width, up, down, depth in (
-        ("bag_front", HALF_WIDTH - 0.10, 0.06, 0.08, 0.20),
         ("bag_teeth", HALF_WIDTH + 0.05, 1.00, 1.10, 0.68),
         ("bag_middle", 2.50, 1.40, 1.75, 2.2),
         ("bag_back", 2.05, 1.1, 1.5, 4.2),
     ):
-        cosine, sine = np.maximum(np.cos(PHI), 0.0), np.sin(PHI)
-        x = width * cosine
+        x = width * np.maximum(np.cos(PHI), 0.0)
         x[np.abs(x) < 1e-9] = 0
-        y = MOUTH_Y + np.where(sine > 0, up, down) * np.sign(sine) * np.abs(sine) ** (
-            0.8 if name == "bag_front" else 0.5
-        )
         follow = 1.0 if depth < 1 else 0.0  # the bag starts along the curve of the lips and ends in a plane
+        y = MOUTH_Y + np.where(sine > 0, up, down) * np.sign(sine) * np.abs(sine) ** 0.5 + follow * lip_line(x)
         z = lip_z[0] + (lip_z - lip_z[0]) * follow - depth
         rings[name] = np.stack([x, y, z], 1)
     return rings
@@ -130,15 +147,15 @@ def eye_rings() -> dict[str, np.ndarray]:
     """Rings (36, 3) by name around the left eye, from the socket to the back of the lid's rim."""
     upper = np.maximum(np.sin(THETA), 0.0)
     lower = np.maximum(-np.sin(THETA), 0.0)
-    edge = _on_eyeball(_almond(1.36, 0.50, 0.56), EYE_RADIUS + 0.14)
-    inner = _on_eyeball(_almond(1.30, 0.445, 0.51), EYE_RADIUS + 0.055)
+    edge = _on_eyeball(_almond(1.36, 0.575, 0.60, power=0.85), EYE_RADIUS + 0.14)
+    inner = _on_eyeball(_almond(1.30, 0.515, 0.555, power=0.85), EYE_RADIUS + 0.055)
     near = clear_of_eyeball(_on_skin(_almond(2.02, 1.42, 1.34)), 0.12)
     rings = {"socket_outer": _on_skin(_almond(*SOCKET, 0.05, 1.0)), "socket_near": near}
     # Between the lid's edge and the socket: name, share of the way, outline, height above the straight way.
     for name, share, outline, lift in (
-        ("lid_fold", 0.62, (1.74, 1.08, 1.02), 0.07 * upper + 0.06 * lower),
-        ("lid_crease", 0.40, (1.57, 0.84, 0.84), -0.11 * upper + 0.05 * lower),
-        ("lid_skin", 0.16, (1.44, 0.68, 0.68), 0.04 * upper + 0.02),
+        ("lid_fold", 0.62, (1.74, 1.12, 1.03), 0.05 * upper + 0.03 * lower),
+        ("lid_crease", 0.40, (1.57, 0.89, 0.85), -0.20 * upper + 0.04 * lower),
+        ("lid_skin", 0.16, (1.44, 0.74, 0.70), 0.04 * upper + 0.02),
     ):
         x, y = _almond(*outline)
         z = (1 - share) * edge[:, 2] + share * near[:, 2] + lift

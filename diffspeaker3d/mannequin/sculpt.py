@@ -70,6 +70,14 @@ class Sculptor:
         near &= self.points[:, 0] >= 0
         return {int(i): np.array(move) for i in np.flatnonzero(near & ~self.in_rings())}
 
+    def swelling(
+        self, centre: tuple[float, float, float], radius: float, move: tuple[float, float, float]
+    ) -> dict[int, np.ndarray]:
+        """Hold the left-half skin around a point at a displacement that fades to a tenth over `radius`."""
+        distance = np.linalg.norm(self.points - np.array(centre), axis=1) / radius
+        near = (distance < 1) & (self.points[:, 0] >= 0) & ~self.in_rings()
+        return {int(i): np.exp(-2.3 * distance[i] ** 2) * np.array(move) for i in np.flatnonzero(near)}
+
     def beyond(self, radius: float) -> np.ndarray:
         """Mask (S,) of skin farther than `radius` from the mouth; the rings of the mouth are never in it."""
         far = np.linalg.norm(self.points - MOUTH_CENTRE, axis=1) > radius

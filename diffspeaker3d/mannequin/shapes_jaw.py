@@ -6,9 +6,9 @@ import numpy as np
 
 from diffspeaker3d.mannequin.form import MOUTH_Y
 from diffspeaker3d.mannequin.head import Head
-from diffspeaker3d.mannequin.rings import MOUTH_RINGS, PHI
+from diffspeaker3d.mannequin.rings import MOUTH_RINGS, PHI, SEALED
 from diffspeaker3d.mannequin.sculpt import RingMove, Sculptor, smoothstep
-from diffspeaker3d.mannequin.shapes_mouth import LIPS, SEALED, SHIFT
+from diffspeaker3d.mannequin.shapes_mouth import LIPS, SHIFT
 
 HINGE = np.array([0.0, -2.6, -0.4])  # axis of the jaw, cm
 JAW_ANGLE = np.deg2rad(19.0)
@@ -74,12 +74,16 @@ def _opening(s: Sculptor) -> RingMove:
 
 def _closure(s: Sculptor, opened: np.ndarray) -> np.ndarray:
     """Field (S, 3) that brings the lips of the open jaw together: `opened` plus this moves both lips alike."""
-    contact = opened[s.rings["lip_contact"]]
-    upper = np.where(PHI[:, None] > 0, contact, contact[::-1])
-    lower = np.where(PHI[:, None] > 0, contact[::-1], contact)
-    meeting = (1 - _UPPER_SHARE) * upper + _UPPER_SHARE * lower + [0, 0, 0.40]  # and both pout a little
+
+    def back(name: str, rel: np.ndarray) -> np.ndarray:
+        apart = opened[s.rings[name if name in SEALED else "lip_contact"]]
+        upper = np.where(PHI[:, None] > 0, apart, apart[::-1])
+        lower = np.where(PHI[:, None] > 0, apart[::-1], apart)
+        meeting = (1 - _UPPER_SHARE) * upper + _UPPER_SHARE * lower + [0, 0, 0.40]  # and both pout a little
+        return meeting - apart
+
     still = s.beyond(5.0) | (np.linalg.norm(s.points - _CHIN, axis=1) < 1.2)
-    return s.lips(lambda name, rel: meeting - contact, _CLOSE, still)
+    return s.lips(back, _CLOSE, still)
 
 
 def carry_jaw(head: Head, shapes: dict[str, np.ndarray]) -> None:

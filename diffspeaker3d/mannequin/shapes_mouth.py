@@ -1,13 +1,14 @@
 """Expressions of the lips and cheeks.
 
 One promise holds for every shape that is not in `arkit.LIP_OPENERS`: the upper and the lower lip share one displacement
-along the contact line, so sealed lips stay sealed.
+along the rings where they touch, so sealed lips stay sealed.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from diffspeaker3d.mannequin.rings import SEALED, lip_line
 from diffspeaker3d.mannequin.sculpt import RingMove, Sculptor
 
 # How far each ring goes along when the lips move as a whole.
@@ -18,6 +19,7 @@ LIPS = {
 CORNERS = {**LIPS, "bag_middle": 0.3, "bag_teeth": 0.8, "lip_body": 1.0, "lip_border": 0.95, "mouth_near": 0.75}
 SHIFT = {**CORNERS, "lip_border": 0.96, "mouth_near": 0.75, "mouth_outer": 0.40}
 _PUFF = {
+    "bag_front": 0.7,
     "lip_contact": 0.7,
     "lip_inner": 0.7,
     "lip_body": 0.8,
@@ -25,7 +27,23 @@ _PUFF = {
     "mouth_near": 1.7,
     "mouth_outer": 1.6,
 }
-SEALED = ("lip_contact", "bag_front")  # rings where the lips touch
+Oval = tuple[float, float, float, float, float]  # half width, height up and down, z in the middle and at the corner, cm
+_PUCKER: dict[str, Oval] = {
+    "mouth_near": (2.05, 1.12, 1.46, 9.30, 8.55),
+    "lip_border": (1.50, 0.90, 1.06, 9.82, 9.00),
+    "lip_body": (1.20, 0.62, 0.72, 10.18, 9.38),
+    "lip_inner": (1.06, 0.27, 0.32, 10.22, 9.52),
+    "lip_contact": (0.99, 0.0, 0.0, 9.94, 9.50),
+    "bag_front": (0.97, 0.0, 0.0, 9.70, 9.26),
+}
+_FUNNEL: dict[str, Oval] = {
+    "mouth_near": (2.20, 1.26, 1.72, 9.22, 8.46),
+    "lip_border": (1.78, 1.10, 1.44, 9.66, 8.88),
+    "lip_body": (1.54, 0.90, 1.18, 9.96, 9.10),
+    "lip_inner": (1.34, 0.62, 0.88, 9.92, 9.16),
+    "lip_contact": (1.22, 0.40, 0.66, 9.62, 9.06),
+    "bag_front": (1.24, 0.44, 0.66, 9.36, 8.84),
+}
 
 
 def lip_shapes(s: Sculptor) -> dict[str, np.ndarray]:
@@ -34,33 +52,40 @@ def lip_shapes(s: Sculptor) -> dict[str, np.ndarray]:
 
 
 def _rounding(s: Sculptor) -> dict[str, np.ndarray]:
-    arc, sign = np.abs(s.up), np.sign(s.up)
-
-    def pucker(name: str, rel: np.ndarray) -> np.ndarray:
-        plump = {"lip_inner": 0.05, "lip_body": 0.13, "lip_border": 0.10}.get(name, 0.0)
-        out = {"lip_inner": 1.0, "lip_body": 1.05, "lip_border": 0.90}.get(name, 0.82)
-        return np.stack([-0.50 * rel[:, 0], plump * sign * arc, out - 0.10 * s.side], 1)
-
-    def funnel(name: str, rel: np.ndarray) -> np.ndarray:
-        flare = {"lip_inner": 0.18, "lip_body": 0.10}.get(name, 0.0)
-        y = np.where(sign > 0, 0.40, -0.62) * arc**0.9 - 0.12 * s.side
-        return np.stack([-0.42 * rel[:, 0], y, 0.62 + flare * arc], 1)
-
     def puff(name: str, rel: np.ndarray) -> np.ndarray:
-        return np.stack([0 * arc, 0 * arc, 0.22 * (1 - 0.4 * s.side)], 1)
+        return np.stack([0 * s.side, 0 * s.side, 0.22 * (1 - 0.4 * s.side)], 1)
 
-    cheeks = s.patch((4.0, -6.0, 5.6), 1.0, (0.75, 0.0, 0.42)) | s.patch((5.0, -5.2, 3.4), 0.7, (0.6, 0.0, 0.1))
-    still = s.beyond(6.6) | (s.points[:, 1] > -2.6)
+    cheeks = s.swelling((4.5, -5.9, 4.6), 2.3, (0.72, 0.0, 0.36))
+    still = s.beyond(7.6) | (s.points[:, 1] > -2.0)
+    teeth = {
+        int(i): np.zeros(3) for name in ("bag_teeth", "bag_middle") for i in s.rings[name]
+    }  # the bag stays on them
     return {
-        "mouthPucker": s.lips(pucker, LIPS),
-        "mouthFunnel": s.lips(funnel, LIPS),
+        "mouthPucker": s.lips(_ovals(s, _PUCKER), dict.fromkeys(_PUCKER, 1.0), patches=teeth),
+        "mouthFunnel": s.lips(_ovals(s, _FUNNEL), dict.fromkeys(_FUNNEL, 1.0), patches=teeth),
         "cheekPuff": s.lips(puff, _PUFF, still, cheeks),
     }
 
 
+def _ovals(s: Sculptor, ovals: dict[str, Oval]) -> RingMove:
+    """The ring move that takes each ring to a round one: where it goes is drawn, so that nothing can be pinched."""
+
+    def move(name: str, rel: np.ndarray) -> np.ndarray:
+        width, up, down, middle, corner = ovals[name]
+        y = np.where(s.up > 0, up, down) * s.up + 0.5 * lip_line(rel[:, 0])
+        goal = np.stack([width * s.side, y, middle + (corner - middle) * s.side**2], 1)
+        way = goal - rel
+        if up == down == 0:  # closed: both lips go alike
+            way = 0.5 * (way + way[::-1])
+        return way
+
+    return move
+
+
 def _sideways(s: Sculptor) -> dict[str, np.ndarray]:
     weight = s.lips(lambda name, rel: np.tile([0.0, 1.0, 0.0], (len(rel), 1)), SHIFT)[:, 1:2]
-    left = weight * np.array([0.95, 0.0, -0.10]) + s.points[:, :1] * weight * np.array([0.0, 0.06, -0.10])
+    # Along the curve of the teeth: the corner in front goes back into the cheek, the other comes round.
+    left = weight * np.array([0.95, 0.0, -0.08]) + s.points[:, :1] * weight * np.array([0.0, 0.06, -0.24])
     return {"mouthLeft": left, "mouthRight": s.mirrored(left)}
 
 
@@ -96,18 +121,18 @@ def _rolling(s: Sculptor) -> dict[str, np.ndarray]:
 
         def move(name: str, rel: np.ndarray) -> np.ndarray:
             mine = upper if of_upper else 1 - upper
-            amount = arc * (1.0 if name == "lip_contact" else mine)  # the contact line belongs to both
+            amount = arc * (1.0 if name in SEALED else mine)  # where they touch, both lips go
             return np.stack([0 * arc, y.get(name, 0.0) * amount, z.get(name, 0.0) * amount], 1)
 
         return s.lips(move, dict.fromkeys(LIPS, 1.0))
 
     return {
         "mouthRollLower": one(False,
-            {"bag_front": 0.32, "lip_contact": 0.14, "lip_inner": 0.28, "lip_body": 0.42, "lip_border": 0.46, "mouth_near": 0.16},
-            {"bag_front": -0.14, "lip_contact": -0.26, "lip_inner": -0.50, "lip_body": -0.50, "lip_border": -0.18}),
+            {"bag_front": 0.14, "lip_contact": 0.14, "lip_inner": 0.25, "lip_body": 0.42, "lip_border": 0.46, "mouth_near": 0.16},
+            {"bag_front": -0.22, "lip_contact": -0.24, "lip_inner": -0.38, "lip_body": -0.42, "lip_border": -0.18}),
         "mouthRollUpper": one(True,
-            {"bag_front": -0.10, "lip_contact": -0.06, "lip_inner": -0.18, "lip_body": -0.32, "lip_border": -0.36, "mouth_near": -0.12},
-            {"bag_front": -0.08, "lip_contact": -0.18, "lip_inner": -0.42, "lip_body": -0.46, "lip_border": -0.16}),
+            {"bag_front": -0.06, "lip_contact": -0.06, "lip_inner": -0.16, "lip_body": -0.32, "lip_border": -0.36, "mouth_near": -0.12},
+            {"bag_front": -0.16, "lip_contact": -0.18, "lip_inner": -0.33, "lip_body": -0.38, "lip_border": -0.16}),
         "mouthShrugLower": one(False,
             {"bag_front": 0.22, "lip_contact": 0.22, "lip_inner": 0.28, "lip_body": 0.32, "lip_border": 0.34, "mouth_near": 0.36},
             {"bag_front": 0.05, "lip_contact": 0.08, "lip_inner": 0.18, "lip_body": 0.24, "lip_border": 0.16, "mouth_near": 0.08}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from diffspeaker3d.geometry.normals import VertexNormals
 from diffspeaker3d.rendering.camera import Camera
 from diffspeaker3d.rendering.shadows import Shadows
 from diffspeaker3d.topology import Topology
@@ -26,16 +27,6 @@ MATTE = (0.035, 9.0)
 INSIDE_COLOR = np.array(
     [0.16, 0.085, 0.075], np.float32
 )  # linear; the inside of heads without a mouth, seen through the lips
-
-
-def smooth_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Area-weighted vertex normals (V, 3) float32 of vertices (V, 3); unused vertices get a zero vector."""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    face_normals = np.cross(b - a, c - a)
-    corners = faces.T.ravel()
-    sums = [np.bincount(corners, np.tile(face_normals[:, axis], 3), len(vertices)) for axis in range(3)]
-    normals = np.stack(sums, 1).astype(np.float32)
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.float32(1e-20))
 
 
 def to_linear(srgb: np.ndarray) -> np.ndarray:
@@ -76,7 +67,8 @@ class Clay:
             if region in topology.regions:
                 self.gloss[topology.regions[region]] = values
         self.key, self.fill, self.rim = (camera.world(direction) for direction in (KEY, FILL, RIM))
-        normals = smooth_normals(np.asarray(template, np.float32), topology.faces)
+        self._normals = VertexNormals(topology.faces, topology.num_vertices)
+        normals = self._normals(template[None])[0]
         self.shadows = Shadows.bake(topology, np.asarray(template, np.float32), normals, self.key)
 
     def __call__(self, vertices: np.ndarray, albedo: np.ndarray | None = None) -> np.ndarray:
@@ -86,7 +78,7 @@ class Clay:
             vertices (array (V, 3) float32): one frame.
             albedo (array (V, 3) or None): linear colours in place of the head's own.
         """
-        normals = smooth_normals(vertices, self.faces)
+        normals = self._normals(vertices[None])[0]
         base = self.albedo if albedo is None else np.asarray(albedo, np.float32)
         to_viewer = self.camera.eye - vertices
         to_viewer /= np.linalg.norm(to_viewer, axis=1, keepdims=True)

@@ -15,8 +15,8 @@ import pytest
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.formats import glb, save
-from diffspeaker3d.formats.common.mesh import VertexNormals
 from diffspeaker3d.formats.common.morphs import MorphOptions, find_morphs
+from diffspeaker3d.geometry.normals import VertexNormals
 from diffspeaker3d.topology import Topology
 
 

@@ -1,9 +1,8 @@
-"""What several writers need to know of a mesh: its scale in metres, its colours and its normals."""
+"""What several writers need to know of a mesh: its scale in metres and its colours."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
 from diffspeaker3d.topology import METRES_PER_UNIT, Topology
 
@@ -26,30 +25,3 @@ def linear_colors(colors: np.ndarray) -> np.ndarray:
     """sRGB bytes (V, 3) -> linear light (V, 3) float32 in [0, 1] (IEC 61966-2-1)."""
     srgb = colors[:, :3].astype(np.float64) / 255
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-class VertexNormals:
-    """Area-weighted vertex normals of a fixed triangulation.
-
-    Args:
-        faces (array (F, 3) int): counter-clockwise triangles.
-        num_vertices: V.
-    """
-
-    def __init__(self, faces: np.ndarray, num_vertices: int) -> None:
-        self.faces = np.asarray(faces)
-        corners, triangles = self.faces.reshape(-1), np.repeat(np.arange(len(faces)), 3)
-        entries = (np.ones(len(corners), np.float32), (corners, triangles))
-        self.incidence = sparse.csr_array(entries, shape=(num_vertices, len(faces)))
-
-    def __call__(self, vertices: np.ndarray) -> np.ndarray:
-        """Vertices (T, V, 3) -> unit normals (T, V, 3) float32; vertices without area get +Z."""
-        frames = len(vertices)
-        a, b, c = (np.asarray(vertices, np.float32)[:, self.faces[:, k]] for k in range(3))
-        crosses = np.cross(b - a, c - a).transpose(1, 0, 2).reshape(len(self.faces), -1)
-        summed = (self.incidence @ crosses).reshape(-1, frames, 3).transpose(1, 0, 2)
-        lengths = np.linalg.norm(summed, axis=-1, keepdims=True)
-        flat = lengths[..., 0] < 1e-30
-        summed = summed / np.maximum(lengths, 1e-30)
-        summed[flat] = (0.0, 0.0, 1.0)
-        return summed.astype(np.float32)

@@ -178,7 +178,7 @@ def normal_deltas(animation: Animation, morphs: Morphs) -> tuple[np.ndarray, np.
     Least squares over up to BASIS_FRAMES frames, drawn towards the normals of each shape alone at weight 1, which also
     settles shapes that hardly move in this clip.
     """
-    from diffspeaker3d.formats.common.mesh import VertexNormals
+    from diffspeaker3d.geometry.normals import VertexNormals
 
     normals = VertexNormals(animation.topology.faces, animation.topology.num_vertices)
     base = normals(animation.template[None])[0]
