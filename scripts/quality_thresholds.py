@@ -13,8 +13,7 @@ import numpy as np
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.audio import SAMPLE_RATE, load_audio
 from diffspeaker3d.controls.arkit import close_lips
-from diffspeaker3d.data.clips import read_phones
-from diffspeaker3d.data.corpus import ClipRecord, Corpus
+from diffspeaker3d.data.corpus import ClipRecord, Corpus, read_phones
 from diffspeaker3d.metrics.line import LineReport, inspect
 from diffspeaker3d.speech.phones import segments
 

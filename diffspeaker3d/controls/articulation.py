@@ -14,21 +14,19 @@ import numpy as np
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
 from diffspeaker3d.controls.style import Manner
 from diffspeaker3d.controls.targets import (
+    BREATH,
     CARRIER,
     GESTURES,
     LIP_HEAVY,
-    MOST_CLOSURE,
     PAUSE_CLOSURE,
     SEAL,
-    target_arrays,
+    TRAIL,
+    Rules,
+    load_rules,
 )
 from diffspeaker3d.speech.phones import VOWELS, Phone, Segment, segments
 
-ONSET_SECONDS, RELEASE_SECONDS = 0.12, 0.11  # JALI: 120 ms either side of the apex
-PROTRUSION_ONSET_SECONDS, PROTRUSION_RELEASE_SECONDS = 0.155, 0.13
-CLOSING_SECONDS, RELEASING_SECONDS = 0.065, 0.05  # lips towards and away from a closure: they part faster
-PAUSE_CLOSES_AFTER, PAUSE_OPENS_BEFORE = 0.22, 0.12  # seconds from the end of speech, to the next
-SHORTEST_PAUSE = 0.30  # shorter ones do not close the mouth
+SILENT = frozenset({"sil", BREATH, TRAIL})
 JAW_LIMIT = {"SS": 0.15, "CH": 0.15, "PP": 0.20}
 TEETH_ROLL = 0.72  # lower-lip roll at which the lip touches the upper teeth
 JITTER = 0.05  # no two renditions of a target are alike
@@ -44,6 +42,7 @@ def articulate(
     seed: int = 0,
     *,
     loudness: np.ndarray | None = None,
+    rules: Rules | None = None,
 ) -> np.ndarray:
     """Phones with times to the speech part of the controls; eyes and brows stay 0.
 
@@ -54,24 +53,26 @@ def articulate(
         manner: how it is said; None is neutral.
         seed: of the small variation between renditions.
         loudness (array (T,)): relative loudness in [-1, 1], 0 the clip's median; None leaves the jaw uncoupled.
+        rules: the numbers of the articulation; None is those fitted to people.
 
     Returns:
         array (T, K) float32: controls in the order of arkit.CONTROL_NAMES, T = floor(duration * fps).
     """
-    manner = manner or Manner.from_style()
+    manner, rules = manner or Manner.from_style(), rules or load_rules()
     times = np.arange(int(duration * fps + 1e-6)) / fps
     if not len(times):
         return np.zeros((0, len(CONTROL_NAMES)), np.float32)
-    spoken = _with_silence(segments(phones), duration)
-    gestures = _blend(spoken, times, manner, np.random.default_rng(seed))
+    spoken = _breathing(_with_silence(segments(phones), duration), rules)
+    gestures = _blend(spoken, times, manner, rules, np.random.default_rng(seed))
     gestures[:, _G["jawOpen"]] = np.maximum(gestures[:, _G["jawOpen"]], manner.rest_jaw)
     if loudness is not None:
-        gestures[:, _G["jawOpen"]] *= 1.0 + manner.loudness * np.asarray(loudness, np.float64)[: len(times)]
-    _part_lips(gestures, spoken, times, fps)
+        share = float(np.clip(rules.loudness + manner.loudness, 0.0, 0.5))
+        gestures[:, _G["jawOpen"]] *= 1.0 + share * np.asarray(loudness, np.float64)[: len(times)]
+    _part_lips(gestures, spoken, times, fps, rules)
     _narrow_jaw(gestures, spoken, times, fps)
     _touch_teeth(gestures, spoken, times, fps)
-    _close_pauses(gestures, spoken, times)
-    _seal_bilabials(gestures, spoken, times, fps)
+    _close_pauses(gestures, spoken, times, rules)
+    _seal_bilabials(gestures, spoken, times, fps, rules)
     return _to_controls(gestures, manner)
 
 
@@ -94,13 +95,30 @@ def _with_silence(spoken: list[Segment], duration: float) -> list[Segment]:
     return joined
 
 
-def _blend(spoken: list[Segment], times: np.ndarray, manner: Manner, rng: np.random.Generator) -> np.ndarray:
+def _breathing(spoken: list[Segment], rules: Rules) -> list[Segment]:
+    """Pauses that begin with a mouth on its way to rest and end with the breath before speech: at most half of each."""
+    found: list[Segment] = []
+    for index, segment in enumerate(spoken):
+        if segment.viseme != "sil":
+            found.append(segment)
+            continue
+        most = 0.5 * (segment.end - segment.start)
+        rest = segment.start + (min(rules.trail, most) if index else 0.0)
+        breath = segment.end - (min(rules.breath, most) if index < len(spoken) - 1 else 0.0)
+        parts = ((TRAIL, segment.start, rest), ("sil", rest, breath), (BREATH, breath, segment.end))
+        found += [Segment(name, a, b, 0, "sil") for name, a, b in parts if b - a > 1e-3]
+    return found
+
+
+def _blend(
+    spoken: list[Segment], times: np.ndarray, manner: Manner, rules: Rules, rng: np.random.Generator
+) -> np.ndarray:
     """Dominance-weighted targets: gestures (T, G)."""
     visemes = [s.viseme for s in spoken]
-    targets, dominance = target_arrays(visemes)
-    targets = targets * _gains(spoken, manner, rng)
+    targets, dominance = rules.arrays(visemes)
+    targets = targets * _gains(spoken, manner, rules, rng)
     targets[[v == "sil" for v in visemes], _G["jawOpen"]] = manner.rest_jaw
-    onset, release = _time_constants(visemes, manner)
+    onset, release = _time_constants(visemes, manner, rules)
     start, end = (np.array([getattr(s, name) for s in spoken])[:, None] for name in ("start", "end"))
     before, after = np.maximum(start - times, 0.0), np.maximum(times - end, 0.0)  # (P, T)
     blended = np.zeros((len(times), len(GESTURES)))
@@ -112,31 +130,31 @@ def _blend(spoken: list[Segment], times: np.ndarray, manner: Manner, rng: np.ran
     return blended
 
 
-def _gains(spoken: list[Segment], manner: Manner, rng: np.random.Generator) -> np.ndarray:
+def _gains(spoken: list[Segment], manner: Manner, rules: Rules, rng: np.random.Generator) -> np.ndarray:
     """Factors (P, G) on the targets: manner, stress, undershoot of short vowels, and chance."""
     by_articulator = np.array([manner.jaw, manner.lips, manner.lips, manner.tongue])
     gains = np.repeat(by_articulator[CARRIER][None], len(spoken), 0)
     gains *= np.exp(JITTER * rng.standard_normal((len(spoken), 4)))[:, CARRIER]
     gains[:, [_G["funnel"], _G["pucker"]]] *= manner.rounding
     gains[:, _G["close"]] = 1.0  # contact is contact
+    undershoot = float(np.clip(rules.undershoot + manner.undershoot, 0.0, 0.8))
     for row, segment in zip(gains, spoken, strict=True):
         if segment.viseme in VOWELS:
-            reached = 1.0 - manner.undershoot * np.exp(-(segment.end - segment.start) / 0.07)
-            row[:-2] *= reached * (1.12 if segment.stress == 1 else 1.0 if segment.stress == 2 else 0.93)
+            reached = 1.0 - undershoot * np.exp(-(segment.end - segment.start) / rules.reduction)
+            row[:-2] *= reached * rules.stress[segment.stress]
         if segment.phone in ("m", "em"):
             row[_G["cheekPuff"]] = 0.0
     return gains
 
 
-def _time_constants(visemes: list[str], manner: Manner) -> tuple[np.ndarray, np.ndarray]:
+def _time_constants(visemes: list[str], manner: Manner, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
     """Onset and release times (P, 4), seconds: how far a segment reaches before and after itself."""
-    onset = np.full((len(visemes), 4), ONSET_SECONDS)
-    release = np.full((len(visemes), 4), RELEASE_SECONDS)
+    onset, release = np.tile(rules.onset, (len(visemes), 1)), np.tile(rules.release, (len(visemes), 1))
     for row, viseme in enumerate(visemes):
         if viseme in LIP_HEAVY:
-            onset[row, 2], release[row, 2] = PROTRUSION_ONSET_SECONDS, PROTRUSION_RELEASE_SECONDS
+            onset[row, 2], release[row, 2] = rules.protrusion
         if viseme in ("PP", "FF"):
-            onset[row, 1], release[row, 1] = CLOSING_SECONDS, RELEASING_SECONDS
+            onset[row, 1], release[row, 1] = rules.contact
     return onset * manner.anticipation, release
 
 
@@ -152,17 +170,17 @@ def _caught(segment: Segment, fps: float) -> tuple[float, float]:
     return min(segment.start, nearest), max(segment.end, nearest)
 
 
-def _part_lips(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray, fps: float) -> None:
+def _part_lips(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray, fps: float, rules: Rules) -> None:
     """Whatever is not a labial or silence parts the lips at its centre: without it "puppy" stays shut."""
     for segment in spoken:
         length = segment.end - segment.start
-        if segment.viseme in ("PP", "FF", "sil") or length < 0.03:
+        if segment.viseme in SILENT | {"PP", "FF"} or length < 0.03:
             continue
         centre = 0.5 * (segment.start + segment.end)
         half = 0.5 * min(1.0 / fps, length)
         window = _window(times, centre - half, centre + half, 0.5 * length, 0.5 * length)
         close = gestures[:, _G["close"]]
-        close -= window * np.maximum(close - MOST_CLOSURE[segment.viseme], 0.0)
+        close -= window * np.maximum(close - rules.most_closure(segment.viseme), 0.0)
 
 
 def _narrow_jaw(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray, fps: float) -> None:
@@ -184,14 +202,15 @@ def _touch_teeth(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray,
             roll += window * np.maximum(TEETH_ROLL * 1.05 - roll, 0.0)
 
 
-def _close_pauses(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray) -> None:
-    """A pause closes the mouth, and it stays closed up to a following p, b or m."""
+def _close_pauses(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray, rules: Rules) -> None:
+    """A pause that is long enough closes the mouth, and it stays closed up to a following p, b or m."""
+    closes_after, opens_before = rules.rest
     for index, segment in enumerate(spoken):
-        if segment.viseme != "sil" or segment.end - segment.start < SHORTEST_PAUSE:
+        if segment.viseme != "sil" or segment.end - segment.start < rules.shortest_rest:
             continue
         first, last = index == 0, index == len(spoken) - 1
-        held_from = segment.start if first or spoken[index - 1].viseme == "PP" else segment.start + PAUSE_CLOSES_AFTER
-        held_to = segment.end if last or spoken[index + 1].viseme == "PP" else segment.end - PAUSE_OPENS_BEFORE
+        held_from = segment.start if first or spoken[index - 1].viseme == "PP" else segment.start + closes_after
+        held_to = segment.end if last or spoken[index + 1].viseme == "PP" else segment.end - opens_before
         if held_from >= held_to:
             held_from = held_to = 0.5 * (held_from + held_to)
         window = _window(times, held_from, held_to + (1.0 if last else 0.0), 0.20, 0.12)
@@ -199,15 +218,16 @@ def _close_pauses(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray
         close += window * np.maximum(PAUSE_CLOSURE - close, 0.0)
 
 
-def _seal_bilabials(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray, fps: float) -> None:
+def _seal_bilabials(gestures: np.ndarray, spoken: list[Segment], times: np.ndarray, fps: float, rules: Rules) -> None:
     """p, b, m: closure at least 1 all the way, SEAL at the centre."""
     close = gestures[:, _G["close"]]
+    closing, parting = rules.contact
     lengths = [np.inf, *(s.end - s.start for s in spoken), np.inf]
     for segment, before, after in zip(spoken, lengths[:-2], lengths[2:], strict=True):
         if segment.viseme == "PP":
             start, end = _caught(segment, fps)
             # A short neighbour still has to be seen open: the lips take at most half of it.
-            held = _window(times, start, end, min(CLOSING_SECONDS, 0.55 * before), min(RELEASING_SECONDS, 0.5 * after))
+            held = _window(times, start, end, min(closing, 0.55 * before), min(parting, 0.5 * after))
             centre, half = 0.5 * (start + end), 0.5 * (end - start) + 0.02
             crest = 1.06 + (SEAL - 1.06) * _window(times, centre, centre, half, half)
             close += held * np.maximum(crest - close, 0.0)

@@ -45,6 +45,8 @@ FEATURE_SHAPES: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "tongue_up": ("tongueUp",),
     "tongue_out": ("tongueOut",),
 })  # fmt: skip
+# An opening is small beside a pucker and seen first. On two recordings its rms error is .035 and .051 at weight 1, .020 and .022 at 4.
+OPENING_WEIGHT = 4.0
 TOTAL_WEIGHT = 0.3  # how strongly the classes of a frame are kept from summing past one
 
 
@@ -99,6 +101,19 @@ def _bounded(triangle: np.ndarray, reduced: np.ndarray) -> np.ndarray:
     return solved
 
 
+def performance(animation: Animation) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The weights (T, K) of an animation and their names: its own, or solved from its vertices; no names without shapes."""
+    if animation.weights is not None:
+        return animation.weights, animation.weight_names
+    basis = animation.topology.blendshapes
+    if basis is None:
+        raise InputError(
+            f"topology {animation.topology.name} has neither weights nor blendshapes, so nothing can be driven by it; "
+            "animate the mannequin, or write .usdc or .npz"
+        )
+    return solve(animation), basis.names
+
+
 def drive(animation: Animation, topology: Topology, template: np.ndarray | None = None) -> Animation:
     """The same performance on another head, through shapes of the same names.
 
@@ -117,11 +132,7 @@ def drive(animation: Animation, topology: Topology, template: np.ndarray | None 
         raise InputError(
             f"topology {topology.name} has no blendshapes, so nothing can drive it; fit it first (heads.fit.fit_head)"
         )
-    if animation.weights is not None:
-        weights, names = animation.weights, animation.weight_names
-    else:
-        weights = solve(animation)
-        names = animation.topology.blendshapes.names if animation.topology.blendshapes is not None else ()
+    weights, names = performance(animation)
     target = topology.blendshapes.names
     common = [name for name in target if name in names]
     if not common:
@@ -137,6 +148,7 @@ def drive(animation: Animation, topology: Topology, template: np.ndarray | None 
         topology.template() if template is None else template,
         waveform=animation.waveform,
         sample_rate=animation.sample_rate,
+        phones=animation.phones,
         provenance=animation.provenance,
     )
 
@@ -157,9 +169,10 @@ def visemes(weights: np.ndarray, names: tuple[str, ...], classes: tuple[str, ...
     """
     features = _mouth_features(np.asarray(weights, np.float64), names)
     struck = [k for k, v in enumerate(VISEMES) if v in classes and v != "sil"]
-    poses = viseme_poses()[:, struck]
+    importance = np.where(np.array(MOUTH_FEATURES) == "opening", OPENING_WEIGHT, 1.0)
+    poses = viseme_poses()[:, struck] * importance[:, None]
     system = np.vstack([poses, np.full(poses.shape[1], TOTAL_WEIGHT)])
-    target = np.hstack([features, np.zeros((len(features), 1))])
+    target = np.hstack([features * importance, np.zeros((len(features), 1))])
     amounts = np.stack([nnls(system, row)[0] for row in target])
     # The pull towards small sums shrinks every amount of a pose struck in full; undo it for the pose as a whole.
     amounts *= 1 + TOTAL_WEIGHT**2 / (poses**2).sum(0)

@@ -6,17 +6,21 @@ Sound alone leaves some closures to chance (m and b are nearly as loud as vowels
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
-from diffspeaker3d.controls.targets import OPEN_VOWELS, SEAL, TARGETS
-from diffspeaker3d.speech.phones import Phone, Segment, segments
+from diffspeaker3d.controls.targets import OPEN_VOWELS, SEAL, load_rules
+from diffspeaker3d.speech.phones import SILENCE, VISEMES, Phone, Segment, segments
 
 RAMP_SECONDS = 0.035  # into and out of what the phones demand
 SEALED_JAW = 0.20  # the most a jaw is dropped behind sealed lips
 TEETH_ROLL, TEETH_JAW, TEETH_CLOSURE = 0.76, 0.10, 0.60  # lower lip at the upper teeth; more closure would be a p
 OPEN_CLOSURE = -0.05
+MOST_PARTED_CLOSURE = 0.6  # in sounds that are no p, b, m: a rounded vowel between two of them keeps most of it
+SHUT = 0.012  # of the jaw's range: half a millimetre
+FASTEST = 3.0  # of the jaw's range per second, the speed of lips that meet: 110 mm/s
 LEAST_OPENING = 0.4  # share of the jaw that articulation would drop for the vowel: mumbled, but not shut
 _FROM_TEETH = {
     "mouthFunnel": 0.15,
@@ -45,13 +49,13 @@ def guide_controls(
     """
     guided = np.array(controls, np.float32)
     lips = {name: guided[:, names.index(name)] for name in _CHANNELS if name in names}  # views: written through
-    spoken = segments(phones)
+    spoken, targets = segments(phones), load_rules().targets
     times = np.arange(len(guided)) / fps
     for segment in spoken:
         if segment.viseme in OPEN_VOWELS:
             inside = _inside(times, segment)
             _at_most(lips, "mouthClose", OPEN_CLOSURE, inside)
-            _at_least(lips, "jawOpen", LEAST_OPENING * TARGETS[segment.viseme].gestures["jawOpen"], inside)
+            _at_least(lips, "jawOpen", LEAST_OPENING * targets[segment.viseme].gestures["jawOpen"], inside)
     lengths = [np.inf, *(s.end - s.start for s in spoken), np.inf]
     for segment, before, after in zip(spoken, lengths[:-2], lengths[2:], strict=True):
         if segment.viseme in ("FF", "PP"):
@@ -60,25 +64,74 @@ def guide_controls(
     return guided
 
 
-def seal_heard(
-    controls: np.ndarray, bilabial: np.ndarray, low: float, high: float, names: tuple[str, ...] = CONTROL_NAMES
+@dataclass(frozen=True)
+class LipRule:
+    """How the lips follow the phones that are heard; measured on people (docs/voice.md).
+
+    Attributes:
+        temperature: the viseme head's logits are divided by it: it is surer of a voice than it is right.
+        low, high: probabilities of p, b, m at which lips begin to close, and are sealed.
+        closing, opening: seconds that the lips take from apart to sealed, and back; people's.
+        parted: least opening, as a share of jawOpen, in sounds that are neither p, b, m nor a pause.
+    """
+
+    temperature: float = 1.0
+    low: float = 0.2
+    high: float = 0.5
+    closing: float = 0.09
+    opening: float = 0.08
+    parted: float = 0.03
+
+
+def follow_heard(
+    controls: np.ndarray, visemes: np.ndarray, fps: float, rule: LipRule, names: tuple[str, ...] = CONTROL_NAMES
 ) -> np.ndarray:
-    """Controls whose lips close where p, b or m is heard: the sampled closure is a mean over what might be said, and stops short.
+    """Controls whose lips close as far as p, b, m is heard, with a person's speed, and are parted by other sounds.
+
+    The sampled closure is a mean over what might be said, and stops short where the sound is ambiguous.
 
     Args:
         controls (array (T, K)): the model's motion.
-        bilabial (array (T,)): probability of p, b, m in each frame, e.g. of the viseme head.
-        low, high: the closure is raised from 0 at `low` to a full seal at `high`.
+        visemes (array (T, 24)): probabilities by the viseme head.
+        fps: motion frames per second.
+        rule: see `LipRule`.
         names: the K names.
 
     Returns:
-        array (T, K) float32: the same but for `mouthClose`, which never falls.
+        array (T, K) float32: the same but for `mouthClose`, and for `jawOpen` where it is nearly shut in speech.
     """
-    sealed = np.array(controls, np.float32)
-    heard = np.clip((bilabial - low) / (high - low), 0.0, 1.0) * SEAL
-    closure = names.index("mouthClose")
-    sealed[:, closure] = np.maximum(sealed[:, closure], heard)
-    return sealed
+    followed = np.array(controls, np.float32)
+    jaw, close = followed[:, names.index("jawOpen")], followed[:, names.index("mouthClose")]  # views: written through
+    likely = np.asarray(visemes, np.float64) ** (1.0 / rule.temperature)
+    likely /= likely.sum(-1, keepdims=True)
+    bilabial, pause = likely[:, VISEMES.index("PP")], likely[:, VISEMES.index(SILENCE)]
+    evidence = np.clip((bilabial - rule.low) / (rule.high - rule.low), 0.0, 1.0)
+    held = _swept(evidence, fps, rule.closing, rule.opening)
+    free = 1.0 - np.maximum(_swept(np.maximum(evidence, bilabial), fps, rule.closing, rule.opening),
+                            _swept(pause, fps, rule.closing, rule.opening))  # fmt: skip
+    # Sounds that part the lips: less closure first, then a jaw that is not quite shut.
+    close -= free * np.maximum(close - MOST_PARTED_CLOSURE, 0.0)
+    jaw += free * np.maximum(rule.parted / (1.0 - MOST_PARTED_CLOSURE) - jaw, 0.0)
+    close[:] = np.maximum(close, SEAL * held)
+    _no_snap(jaw, close, fps)
+    return followed
+
+
+def _swept(evidence: np.ndarray, fps: float, before: float, after: float) -> np.ndarray:
+    """The least envelope (T,) over evidence that rises over `before` seconds in front of it and falls over `after`."""
+    swept = evidence.copy()
+    for frames in range(1, max(int(before * fps), int(after * fps)) + 1):
+        lead, trail = (_smooth(np.array(1.0 - frames / fps / length)) for length in (before, after))
+        swept[:-frames] = np.maximum(swept[:-frames], lead * evidence[frames:])
+        swept[frames:] = np.maximum(swept[frames:], trail * evidence[:-frames])
+    return swept
+
+
+def _no_snap(jaw: np.ndarray, close: np.ndarray, fps: float) -> None:
+    """In the frame before lips meet they are at most as far apart as they travel in one frame."""
+    apart = jaw * (1.0 - np.clip(close, 0.0, 1.0))
+    snaps = np.flatnonzero((apart[1:] < SHUT) & (apart[:-1] > FASTEST / fps))
+    close[snaps] = 1.0 - FASTEST / fps / jaw[snaps]
 
 
 def _seal(lips: dict[str, np.ndarray], held: np.ndarray) -> None:

@@ -53,7 +53,10 @@ PRESETS: dict[str, list[float]] = {name: style_vector(values) for name, values i
 
 @dataclass(frozen=True)
 class Manner:
-    """The physical numbers behind a style vector: gains as factors, offsets as control weights."""
+    """The physical numbers behind a style vector: gains as factors, offsets as control weights.
+
+    `undershoot` and `loudness` are added to those of the rules.
+    """
 
     jaw: float
     lips: float
@@ -91,13 +94,13 @@ class Manner:
             jaw=1.28 ** s["jaw_gain"],
             lips=1.22 ** s["lip_gain"],
             tongue=1.2 ** s["tongue_gain"],
-            undershoot=float(np.clip(0.35 - 0.22 * s["hyper"], 0.0, 0.8)),
+            undershoot=-0.22 * s["hyper"],
             anticipation=1.22 ** s["anticipation"],
             rounding=1.28 ** s["rounding"],
             smile=0.16 * s["smile"],
             rest_jaw=float(np.clip(0.03 + 0.025 * s["rest_jaw"], 0.0, 0.12)),
             asymmetry=0.14 * s["asymmetry"],
-            loudness=float(np.clip(0.15 + 0.12 * s["loudness"], 0.0, 0.5)),
+            loudness=0.12 * s["loudness"],
             tension=max(0.0, 0.12 * s["tension"]),
             brows=1.4 ** s["brow_gain"],
             blinks=1.2 ** s["blink_rate"],

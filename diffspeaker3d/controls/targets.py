@@ -1,15 +1,21 @@
-"""What each viseme aims at: gesture targets and how strongly it insists, per articulator.
+"""What each viseme aims at and how fast the mouth gets there: the numbers of the articulation rules.
 
 The gestures are the controls of arkit.CONTROL_NAMES with left and right joined; `close` is the closure fraction. A
-target past contact (close 1.25) is deliberate, see arkit.py. Numbers are our own, tuned on the mannequin.
+target past contact (close 1.25) is deliberate, see arkit.py. Sets of numbers are yaml files in `rules/`: `people` is
+fitted to measured people by scripts/fit_articulation.py (docs/articulation.md), `hand_made` is what it started from.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import yaml
 
+from diffspeaker3d.errors import InputError
 from diffspeaker3d.speech.phones import VOWELS
 
 GESTURES: tuple[str, ...] = (
@@ -36,7 +42,13 @@ CARRIER = np.array([0] * 2 + [1] * 8 + [2] * 4 + [3] * 2)
 
 SEAL = 1.25  # closure aimed at in p, b, m
 PAUSE_CLOSURE = 1.1  # closure of a resting mouth
-OPEN = -0.15  # closure aimed at in open vowels
+BREATH, TRAIL = "breath", "trail"  # segments of a pause: the mouth opens before speech, and is still open after it
+
+OPEN_VOWELS = frozenset({"aa", "ae", "ah", "ao", "eh"})
+# JALI (Edwards et al. 2016): these shape the lips early and let go late.
+LIP_HEAVY = frozenset({"uw", "oh", "ww", "SS", "CH", "RR", "ao"})
+RULES_FOLDER = Path(__file__).parent / "rules"
+PEOPLE, HAND_MADE = "people", "hand_made"
 
 
 class Target(NamedTuple):
@@ -46,50 +58,91 @@ class Target(NamedTuple):
     gestures: dict[str, float]
 
 
-# Cohen and Massaro (1993), with a dominance per articulator: labials insist on the lips and leave jaw and tongue
-# alone, t d n l k insist on the tongue, rounded vowels reach far over their neighbours' lips.
-TARGETS: dict[str, Target] = {
-    "sil": Target((0.30, 0.40, 0.25, 0.2), {"close": PAUSE_CLOSURE}),
-    "PP": Target((0.80, 3.0, 0.10, 0.1), {
-        "jawOpen": 0.06, "close": SEAL, "press": 0.30, "rollLower": 0.16, "rollUpper": 0.14, "shrugLower": 0.10, "cheekPuff": 0.07}),
-    "FF": Target((0.80, 2.6, 0.25, 0.1), {
-        "jawOpen": 0.07, "rollLower": 0.80, "upperUp": 0.26, "close": 0.30, "shrugLower": 0.12}),
-    "TH": Target((0.60, 0.5, 0.20, 2.0), {"jawOpen": 0.13, "lowerDown": 0.25, "upperUp": 0.10, "tongueOut": 0.48, "tongueUp": 0.20}),
-    "DD": Target((0.55, 0.20, 0.06, 1.7), {"jawOpen": 0.10, "lowerDown": 0.18, "upperUp": 0.06, "tongueUp": 0.90}),
-    "kk": Target((0.40, 0.15, 0.06, 0.9), {"jawOpen": 0.13, "lowerDown": 0.08, "tongueUp": 0.25}),
-    "CH": Target((1.0, 1.0, 1.6, 1.1), {
-        "jawOpen": 0.07, "jawForward": 0.22, "funnel": 0.62, "pucker": 0.30, "lowerDown": 0.18, "upperUp": 0.16, "tongueUp": 0.55}),
-    "SS": Target((1.2, 0.7, 0.55, 1.1), {
-        "jawOpen": 0.04, "jawForward": 0.06, "stretch": 0.24, "smile": 0.06, "lowerDown": 0.30, "upperUp": 0.12, "tongueUp": 0.60}),
-    "nn": Target((0.50, 0.15, 0.06, 1.5), {"jawOpen": 0.09, "lowerDown": 0.14, "tongueUp": 0.90}),
-    "RR": Target((0.50, 0.5, 0.90, 0.9), {"jawOpen": 0.13, "pucker": 0.38, "funnel": 0.26, "lowerDown": 0.10, "tongueUp": 0.40}),
-    "ll": Target((0.45, 0.25, 0.10, 1.7), {"jawOpen": 0.14, "lowerDown": 0.16, "tongueUp": 1.0}),
-    "hh": Target((0.10, 0.10, 0.04, 0.1), {"jawOpen": 0.16}),
-    "ww": Target((1.10, 1.3, 2.1, 0.3), {"jawOpen": 0.06, "close": 0.40, "pucker": 0.95, "funnel": 0.12}),
-    "aa": Target((1.10, 1.0, 0.95, 0.5), {"jawOpen": 0.64, "close": OPEN, "lowerDown": 0.18}),
-    "ae": Target((1.05, 1.0, 1.15, 0.5), {"jawOpen": 0.54, "close": OPEN, "stretch": 0.32, "upperUp": 0.18, "lowerDown": 0.24, "smile": 0.08}),
-    "ah": Target((0.75, 0.8, 0.55, 0.4), {"jawOpen": 0.36, "close": OPEN, "lowerDown": 0.14, "upperUp": 0.04}),
-    "eh": Target((0.85, 0.9, 1.05, 0.5), {"jawOpen": 0.38, "close": OPEN, "stretch": 0.30, "smile": 0.12, "upperUp": 0.12, "lowerDown": 0.18}),
-    "ih": Target((0.65, 0.7, 0.95, 0.6), {"jawOpen": 0.21, "stretch": 0.34, "smile": 0.14, "upperUp": 0.08, "lowerDown": 0.16, "tongueUp": 0.15}),
-    "iy": Target((0.75, 0.8, 1.45, 0.8), {"jawOpen": 0.14, "stretch": 0.55, "smile": 0.30, "upperUp": 0.10, "lowerDown": 0.24, "tongueUp": 0.30}),
-    "ao": Target((0.95, 1.0, 1.15, 0.4), {"jawOpen": 0.50, "close": OPEN, "funnel": 0.55, "pucker": 0.12}),
-    "oh": Target((0.85, 0.9, 1.40, 0.4), {"jawOpen": 0.30, "close": 0.08, "funnel": 0.48, "pucker": 0.50}),
-    "uw": Target((0.95, 1.0, 1.70, 0.5), {"jawOpen": 0.11, "close": 0.28, "pucker": 0.95, "funnel": 0.14}),
-    "uh": Target((0.65, 0.7, 0.90, 0.4), {"jawOpen": 0.22, "pucker": 0.45, "funnel": 0.24}),
-    "er": Target((0.65, 0.7, 0.90, 0.7), {"jawOpen": 0.22, "pucker": 0.34, "funnel": 0.28, "tongueUp": 0.25}),
-}  # fmt: skip
+@dataclass(frozen=True)
+class Rules:
+    """All numbers of the articulation; times in seconds.
 
-OPEN_VOWELS = frozenset({"aa", "ae", "ah", "ao", "eh"})
-# The most closure a sound between two labials may keep at its centre; rounded ones are narrow by themselves.
-MOST_CLOSURE = {
-    name: -0.05 if name in OPEN_VOWELS else max(target.gestures.get("close", 0.0), 0.1 if name in VOWELS else 0.4)
-    for name, target in TARGETS.items()
-}
-# JALI (Edwards et al. 2016): these shape the lips early and let go late.
-LIP_HEAVY = frozenset({"uw", "oh", "ww", "SS", "CH", "RR", "ao"})
+    Attributes:
+        onset: how far before itself a segment is felt, per articulator: its dominance falls to 1/e in 0.63 of it.
+        release: the same after it.
+        protrusion: onset and release of the lips' shape in LIP_HEAVY visemes.
+        contact: closing and parting of lips that touch each other or the teeth.
+        breath: how long before speech the mouth opens; 0 not at all.
+        trail: how long after speech it is on its way to rest.
+        rest: in a pause, when the lips have met after its start, and when they part before its end.
+        shortest_rest: of a pause that closes the lips at all.
+        undershoot: share of its target that a vowel of no length misses.
+        reduction: length over which a vowel's miss falls to 1/e.
+        stress: factors on the targets of vowels without, with primary and with secondary stress.
+        loudness: share by which the jaw opens more per 12 dB.
+        targets: by viseme, and BREATH and TRAIL where these last.
+    """
+
+    onset: tuple[float, float, float, float]
+    release: tuple[float, float, float, float]
+    protrusion: tuple[float, float]
+    contact: tuple[float, float]
+    breath: float
+    trail: float
+    rest: tuple[float, float]
+    shortest_rest: float
+    undershoot: float
+    reduction: float
+    stress: tuple[float, float, float]
+    loudness: float
+    targets: dict[str, Target]
+
+    def arrays(self, visemes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Targets (P, G) and dominances (P, 4) of a sequence of visemes."""
+        aims = [[self.targets[v].gestures.get(gesture, 0.0) for gesture in GESTURES] for v in visemes]
+        return np.array(aims), np.array([self.targets[v].dominance for v in visemes])
+
+    def most_closure(self, viseme: str) -> float:
+        """The most closure a sound between two labials may keep at its centre; rounded ones are narrow by themselves."""
+        if viseme in OPEN_VOWELS:
+            return -0.05
+        return max(self.targets[viseme].gestures.get("close", 0.0), 0.1 if viseme in VOWELS else 0.4)
+
+    def to_yaml(self) -> str:
+        """The set as `load_rules` reads it, numbers rounded to what can be told apart."""
+        content: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            content[name] = _rounded(dict(zip(ARTICULATORS, value, strict=True)) if name in _PER_ARTICULATOR else value)
+        content["targets"] = {
+            viseme: {"dominance": _rounded(target.dominance), **_rounded(target.gestures)}
+            for viseme, target in self.targets.items()
+        }
+        return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=200)
 
 
-def target_arrays(visemes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Targets (P, G) and dominances (P, 4) of a sequence of visemes."""
-    rows = {name: np.array([target.gestures.get(g, 0.0) for g in GESTURES]) for name, target in TARGETS.items()}
-    return np.stack([rows[v] for v in visemes]), np.array([TARGETS[v].dominance for v in visemes])
+_PER_ARTICULATOR = ("onset", "release")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return [_rounded(part) for part in value] if isinstance(value, (tuple, list)) else round(float(value), 4)
+
+
+@lru_cache(maxsize=8)
+def load_rules(name: str = PEOPLE) -> Rules:
+    """A set of numbers by its name in `rules/`.
+
+    Raises:
+        InputError: no such set.
+    """
+    path = RULES_FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in RULES_FOLDER.glob("*.yaml")))
+        raise InputError(f"articulation: no rules {name!r}; known: {known}")
+    content = yaml.safe_load(path.read_text("utf-8"))
+    content["targets"] = {
+        viseme: Target(tuple(aim.pop("dominance")), aim) for viseme, aim in content["targets"].items()
+    }
+    for name_ in _PER_ARTICULATOR:
+        content[name_] = [content[name_][articulator] for articulator in ARTICULATORS]
+    return Rules(**{f.name: _frozen(content[f.name]) for f in fields(Rules)})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

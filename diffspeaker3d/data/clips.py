@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from diffspeaker3d.audio import SAMPLE_RATE, load_audio, num_motion_frames
-from diffspeaker3d.data.corpus import ClipRecord, Corpus, style_matrix
+from diffspeaker3d.data.corpus import ClipRecord, Corpus, read_phones, style_matrix
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.speech.phones import Phone
 
@@ -246,14 +246,6 @@ def check_files(corpus: Corpus, clip: ClipRecord) -> None:
 def num_samples_of(num_frames: int, fps: float) -> int:
     """The shortest sound, in samples, that `audio.num_motion_frames` counts as `num_frames` motion frames."""
     return math.ceil(num_frames * SAMPLE_RATE / fps - 1e-6)
-
-
-def read_phones(path: Path) -> list[Phone]:
-    """Phone times of a prepared clip, seconds."""
-    with np.load(path, allow_pickle=False) as data:
-        return [
-            Phone(str(n), float(a), float(b)) for n, a, b in zip(data["names"], data["start"], data["end"], strict=True)
-        ]
 
 
 def collate(items: Sequence[dict]) -> dict:

@@ -24,6 +24,7 @@ import numpy as np
 
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
+from diffspeaker3d.speech.phones import Phone
 from diffspeaker3d.topology import Topology, load_topology
 
 FORMAT_VERSION = 1
@@ -147,3 +148,11 @@ def style_matrix(corpus: Corpus, clips: Iterable[ClipRecord]) -> np.ndarray:
     """Style vectors (n, S) float32 of clips: one-hot rows where the style is an index."""
     rows = [np.eye(len(corpus.styles))[c.style] if isinstance(c.style, int) else np.asarray(c.style) for c in clips]
     return np.asarray(rows, np.float32).reshape(len(rows), len(corpus.styles))
+
+
+def read_phones(path: Path) -> list[Phone]:
+    """Phone times of a prepared clip, seconds."""
+    with np.load(path, allow_pickle=False) as data:
+        return [
+            Phone(str(n), float(a), float(b)) for n, a, b in zip(data["names"], data["start"], data["end"], strict=True)
+        ]

@@ -20,7 +20,7 @@ class ClipDataModule(LightningDataModule):
     """Training batches of random crops in a resumable order; validation clips whole, in manifest order.
 
     Args:
-        root: folder of a prepared corpus.
+        corpus: prepared, or its folder.
         batch_size: clips per batch and process.
         crop_seconds: longest training piece, s; None trains on whole clips.
         num_workers: reading processes per loader.
@@ -37,7 +37,7 @@ class ClipDataModule(LightningDataModule):
 
     def __init__(
         self,
-        root: str | Path,
+        corpus: Corpus | str | Path,
         batch_size: int = 8,
         crop_seconds: float | None = None,
         num_workers: int = 0,
@@ -51,7 +51,7 @@ class ClipDataModule(LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise InputError(f"batch_size: must be at least 1, got {batch_size}")
-        self.corpus = Corpus.load(root)
+        self.corpus = corpus if isinstance(corpus, Corpus) else Corpus.load(corpus)
         self.batch_size, self.num_workers, self.seed, self.pin_memory = batch_size, num_workers, seed, pin_memory
         self.clean_features = clean_features
         parts = [

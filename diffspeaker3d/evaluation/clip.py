@@ -9,8 +9,7 @@ import numpy as np
 
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.audio import SAMPLE_RATE
-from diffspeaker3d.data.clips import read_phones
-from diffspeaker3d.data.corpus import ClipRecord, Corpus
+from diffspeaker3d.data.corpus import ClipRecord, Corpus, read_phones
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.metrics import coverage_error, diversity, mean_vertex_error
 from diffspeaker3d.metrics.metric import ClipPair, Measured

@@ -8,8 +8,10 @@ from torch import Tensor
 from diffspeaker3d.audio import SAMPLE_RATE
 from diffspeaker3d.models import AudioEncoder
 
-ENCODE_SECONDS = 60  # speech encoded at once
-ENCODE_MARGIN = 4  # seconds of context on either side of it
+ENCODE_SECONDS = 120  # speech encoded at once
+ENCODE_MARGIN = (
+    12  # seconds of context on either side of it: more than any encoder's reach, and whole hops of WhisperEncoder
+)
 
 
 def encode(encoder: AudioEncoder, waveform: Tensor, num_frames: int, fps: float) -> Tensor:
@@ -31,7 +33,8 @@ def encode(encoder: AudioEncoder, waveform: Tensor, num_frames: int, fps: float)
         context = int((start - first) * fps)
         count = min(int(ENCODE_SECONDS * fps), num_frames - int(start * fps))
         if count > 0:
-            pieces.append(_encode_whole(encoder, piece, context + count)[:, context:])
+            heard = min(int(len(piece) / SAMPLE_RATE * fps), num_frames - int(first * fps))  # what follows is heard too
+            pieces.append(_encode_whole(encoder, piece, max(heard, context + count))[:, context : context + count])
     return torch.cat(pieces, 1)
 
 

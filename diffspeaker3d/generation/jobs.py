@@ -64,10 +64,19 @@ def run_jobs(
 
 
 def open_template(
-    template: str | None, landmarks: Mapping[str, Landmark] | str | None, mannequin: Topology
+    template: str | None,
+    landmarks: Mapping[str, Landmark] | str | None,
+    mannequin: Topology,
+    names: str | None = None,
 ) -> CustomHead | None:
-    """The head to animate when `template` names a file; None when it names an identity."""
-    return open_head(str(template), mannequin, landmarks) if is_head_file(template) else None
+    """The head to animate when `template` names a file; None when it names an identity. Errors as `open_head`."""
+    if is_head_file(template):
+        return open_head(str(template), mannequin, landmarks, names)
+    if names is not None:
+        raise InputError(
+            f"names={names}: says what drives the shapes of a head of yours; give template=character.glb too"
+        )
+    return None
 
 
 def plan_jobs(audio: Any, out: Any, formats: Any) -> list[Job]:

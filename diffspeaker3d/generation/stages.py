@@ -1,6 +1,6 @@
 """What happens to sampled motion on its way to an animation: a list of stages, built from the checkpoint's configuration.
 
-motion (T, D) -> SealHeard -> Procedural -> FollowTranscript -> Strength -> Retime -> CloseLips -> motion (T', D)
+motion (T, D) -> FollowHeard -> Procedural -> FollowTranscript -> Strength -> Retime -> CloseLips -> motion (T', D)
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
-from diffspeaker3d.controls.expression import MOTION_GROUPS, expressions
-from diffspeaker3d.controls.lipsync import guide_controls, seal_heard
+from diffspeaker3d.controls.expression import expressions
+from diffspeaker3d.controls.groups import CONTROLS_OF
+from diffspeaker3d.controls.lipsync import LipRule, follow_heard, guide_controls
 from diffspeaker3d.controls.style import Manner
 from diffspeaker3d.phone import Phone
 from diffspeaker3d.speech.phones import VISEMES, VOWELS
 
-NEVER_SCALED = ("mouthClose", *MOTION_GROUPS["lids"])  # closure is a fraction of the opening, and blinks are whole
+NEVER_SCALED = ("mouthClose", *CONTROLS_OF["lids"])  # closure is a fraction of the opening, and blinks are whole
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,15 @@ class Stage(Protocol):
 
 
 @dataclass(frozen=True)
-class SealHeard:
-    """Closes the lips where p, b, m is heard: from 0 at probability `low` to a full seal at `high`."""
+class FollowHeard:
+    """Closes the lips where p, b, m is heard, and parts them where speech is that needs them apart."""
 
-    low: float
-    high: float
+    rule: LipRule
 
     def __call__(self, motion: np.ndarray, performance: Performance) -> np.ndarray:
         if performance.visemes is None:
             return motion
-        bilabial = performance.visemes[:, VISEMES.index("PP")]
-        return seal_heard(motion, bilabial, self.low, self.high, performance.names)
+        return follow_heard(motion, performance.visemes, performance.fps, self.rule, performance.names)
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Procedural:
         heard = viseme_runs(performance.visemes.argmax(-1), performance.fps)
         manner = Manner.from_style(list(performance.style))
         process = expressions(heard, len(motion) / performance.fps, performance.fps, manner, performance.seed)
-        columns = [CONTROL_NAMES.index(name) for group in self.groups for name in MOTION_GROUPS[group]]
+        columns = [CONTROL_NAMES.index(name) for group in self.groups for name in CONTROLS_OF[group]]
         motion[:, columns] = process[:, columns]
         return motion
 
@@ -127,14 +126,14 @@ def build_stages(config: Mapping[str, Any], of_controls: bool) -> tuple[Stage, .
     """The stages of a checkpoint.
 
     Args:
-        config: the checkpoint's; `seal` ([low, high]) and `procedural` (names of groups) are read.
+        config: the checkpoint's; `lips` (of `LipRule`) and `procedural` (names of groups) are read.
         of_controls: the model moves blendshape controls rather than bare vertices.
     """
     if not of_controls:
         return (Strength(), Retime())
     stages: list[Stage] = []
-    if "seal" in config:
-        stages.append(SealHeard(*config["seal"]))
+    if "lips" in config:
+        stages.append(FollowHeard(LipRule(**config["lips"])))
     if groups := config.get("procedural"):
         stages.append(Procedural(tuple(groups)))
     return (*stages, FollowTranscript(), Strength(), Retime(), CloseLips())

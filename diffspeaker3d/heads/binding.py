@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import yaml
@@ -29,7 +30,10 @@ MOUTH: tuple[str, ...] = (
 )  # fmt: skip
 ENOUGH = 6  # of MOUTH, and visemes are left at rest
 VOWELS: tuple[str, ...] = ("aa", "E", "ih", "oh", "ou")
+MOST_VOWELS = 3  # driven by one convention, and another's visemes are left at rest
+JAW = "jaw"  # a curve of its own: how far a jaw bone opens, whatever shapes do
 WEAK_NEEDS = 3  # names of one convention, before one of a single word (`A`, `Open`, `Puff`) is believed
+MOST_LABELS = 4000
 LARGEST_MAP = 1_000_000  # bytes
 
 
@@ -82,87 +86,143 @@ class Binding:
         Returns:
             array (T, S) float32 in [0, 1].
         """
-        curves = self.curves(weights, names)
+        return self.mix(self.curves(weights, names))
+
+    def mix(self, curves: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Weights (T, S) float32 in [0, 1] of the shapes, from the curves of `curves`."""
         columns = [
-            sum((amount * curves[source] for source, amount in recipe.items()), np.zeros(len(weights)))
-            for recipe in self.recipes.values()
+            sum(amount * curves[source] for source, amount in recipe.items()) for recipe in self.recipes.values()
         ]
         return np.stack(columns, 1).clip(0, 1).astype(np.float32)
 
     def curves(self, weights: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Every control and viseme of SOURCES (T,) as this character needs it; what the performance lacks is still."""
+        """Every source of SOURCES, and JAW, (T,) as this character needs it; what the performance lacks is still.
+
+        JAW is jawOpen where a shape closes the lips on an open jaw, else the opening of the lips, which visemes follow too.
+        """
         weights = np.asarray(weights, np.float64)
-        curves = dict.fromkeys(SOURCES, np.zeros(len(weights)))
+        still = np.zeros(len(weights))
+        jaw, closed = (weights[:, names.index(n)] if n in names else still for n in ("jawOpen", "mouthClose"))
+        curves = dict.fromkeys(SOURCES, still)
+        apart = np.maximum(jaw - closed, 0)
         if self.by_visemes:
             classes = tuple(v for v in VISEMES if v in self.sources)
             amounts = visemes(weights, tuple(names), classes).astype(np.float64)
             weights = unexplained(weights, tuple(names), amounts)
             curves |= dict(zip(VISEMES, amounts.T, strict=True))
         curves |= dict(zip(names, weights.T, strict=True))
-        if "mouthClose" not in self.sources:
-            curves["jawOpen"] = np.maximum(curves["jawOpen"] - curves["mouthClose"], 0)
-        return curves
+        if "mouthClose" not in self.sources and not self.by_visemes:
+            curves["jawOpen"] = apart
+        return curves | {JAW: jaw if "mouthClose" in self.sources and not self.by_visemes else apart}
 
 
 def bind(
-    meshes: Mapping[int, Sequence[str]], own: Mapping[str, Recipe] | None = None, path: str | Path = "character"
+    meshes: Mapping[int, Sequence[str]],
+    own: Mapping[str, Recipe] | None = None,
+    path: str | Path = "character",
+    expressions: Mapping[str, Sequence[tuple[int, int, float]]] = MappingProxyType({}),
 ) -> Binding:
     """Find out what drives the shapes of a character.
 
-    The user's own map comes first; then every convention drives what is not driven yet, ARKit before all others.
+    The user's own map comes first; then every convention drives what is not driven yet, ARKit before all others. Expressions of the
+    file come before the conventions, unless the labels make a mouth of ARKit's shapes without them.
 
     Args:
         meshes: mesh -> labels of its targets.
         own: label -> recipe, see `read_names`.
         path: for messages.
+        expressions: name -> (mesh, target, amount) of the shapes that make it, see `vrm.expressions`.
 
     Raises:
-        InputError: two labels of a mesh mean the same, or the map speaks of shapes that are not there.
+        InputError: two labels of a mesh mean the same, or the map speaks of shapes that are not there; or too many shapes.
     """
-    recipes: dict[str, Recipe] = dict(own or {})
     labels = tuple(dict.fromkeys(label for targets in meshes.values() for label in targets))
-    if strangers := [label for label in recipes if label not in labels]:
+    if len(labels) > MOST_LABELS:
+        raise InputError(
+            f"{path}: {len(labels)} shapes; at most {MOST_LABELS} are read, export those of the face alone"
+        )
+    if strangers := [label for label in own or {} if label not in labels]:
         raise InputError(f"{path}: the names map speaks of {strangers[0]!r}, which it has not; it has {listed(labels)}")
-    understood, counts, trusted = set(recipes), Counter[str](), set[Family]()
+    found = _bind(meshes, dict(own or {}), Counter(), path)
+    if expressions and not _has_mouth(set(found.sources)):
+        spoken, counts = _spoken(meshes, expressions, path)
+        found = _bind(meshes, {**spoken, **(own or {})}, counts, path)
+    return found
+
+
+def _spoken(
+    meshes: Mapping[int, Sequence[str]], expressions: Mapping[str, Sequence[tuple[int, int, float]]], path: str | Path
+) -> tuple[dict[str, Recipe], Counter[str]]:
+    """What drives the labels that expressions are made of, and the conventions that these are named by."""
+    named = _bind({0: tuple(expressions)}, {}, Counter(), path, weak_needs=1)
+    recipes: dict[str, dict[str, float]] = {}
+    for expression, name in zip(expressions, named.meshes[0], strict=True):
+        for mesh, target, amount in expressions[expression] if name else ():
+            recipe = recipes.setdefault(meshes[mesh][target], {}) if mesh in meshes else {}
+            for source, share in named.recipes[str(name)].items():
+                recipe[source] = min(recipe.get(source, 0.0) + share * amount, 1.0)
+    return dict(recipes), Counter(named.conventions)
+
+
+def _bind(
+    meshes: Mapping[int, Sequence[str]],
+    recipes: dict[str, Recipe],
+    counts: Counter[str],
+    path: str | Path,
+    weak_needs: int = WEAK_NEEDS,
+) -> Binding:
+    """The conventions, on top of recipes that are settled."""
+    labels = tuple(dict.fromkeys(label for targets in meshes.values() for label in targets))
+    understood, trusted = set(recipes), set[Family]()
     spare: set[tuple[int, str]] = set()
     driven = {source for recipe in recipes.values() for source in recipe}
-    for table in _by_likelihood(labels):
-        believed = _believed(labels, table, trusted)
+    for table in _by_likelihood(labels, weak_needs):
+        believed = _believed(labels, table, weak_needs, trusted)
         understood |= set(believed)
         trusted |= {match.family for match in believed.values()}
         free = {label: match for label, match in believed.items() if label not in recipes}
         doubled = _doubled(meshes, free, table, path)
         spare |= doubled
         used = {label for mesh, targets in meshes.items() for label in targets if (mesh, label) not in doubled}
-        mine = _without_doubles(
-            {label: table.shapes[match.name] for label, match in free.items() if label in used}, driven
-        )
+        names = {match.name for match in believed.values()}
+        mine = {
+            label: table.shapes[match.name]
+            for label, match in free.items()
+            if label in used and not any(_is_part(match.name, whole, table) for whole in names)
+        }
+        mine = _without_doubles(mine, driven)
         counts[table.title] += len(mine)
         recipes |= mine
         driven |= {source for recipe in mine.values() for source in recipe}
-        if _has_mouth(driven):
+        if _has_mouth(driven) or len(driven & set(VOWELS)) >= MOST_VOWELS:
             driven |= set(VISEMES)
     unknown = tuple(label for label in labels if label not in understood)
     return _named(meshes, recipes, spare, +counts, unknown)
 
 
-def _by_likelihood(labels: Sequence[str]) -> list[Convention]:
+def _by_likelihood(labels: Sequence[str], weak_needs: int) -> list[Convention]:
     """ARKit first, then the tables that know most of the labels, compounds last."""
     arkit, halves, *tables = conventions()
-    return [arkit, halves, *sorted(tables, key=lambda table: (table.compound, -len(_believed(labels, table))))]
+    return [
+        arkit,
+        halves,
+        *sorted(tables, key=lambda table: (table.compound, -len(_believed(labels, table, weak_needs)))),
+    ]
 
 
 def _has_mouth(driven: set[str]) -> bool:
     return "jawOpen" in driven and len(driven & set(MOUTH)) >= ENOUGH
 
 
-def _believed(labels: Sequence[str], table: Convention, trusted: Iterable[Family] = ()) -> dict[str, Match]:
+def _believed(
+    labels: Sequence[str], table: Convention, weak_needs: int, trusted: Iterable[Family] = ()
+) -> dict[str, Match]:
     """Matches of which single-word names are kept only in company, and halves of a middle shape only in pairs."""
     matches = _vocabulary(table.patterns).match(labels, trusted)
     found = {label: match for label, match in zip(labels, matches, strict=True) if match is not None}
     names = {match.name for match in found.values()}
     widowed = {name for name in names if _is_half(name, table) and _other_side(name) not in names}
-    crowd = len(names - widowed) >= WEAK_NEEDS
+    crowd = len(names - widowed) >= weak_needs
     return {
         label: match
         for label, match in found.items()
@@ -177,6 +237,12 @@ def _vocabulary(patterns: tuple[str, ...]) -> Vocabulary:
 
 def _other_side(name: str) -> str:
     return name.replace("Left", "Right") if "Left" in name else name.replace("Right", "Left")
+
+
+def _is_part(name: str, whole: str, table: Convention) -> bool:
+    """Whether a name continues another that takes the same: LipFunnelUpper beside LipFunnel."""
+    recipe = table.shapes[name]
+    return bool(recipe) and name != whole and name.startswith(whole) and recipe == table.shapes[whole]
 
 
 def _is_half(name: str, table: Convention) -> bool:

@@ -1,114 +1,146 @@
-"""A user's own character (.glb) opened: which of its morph targets are ARKit's.
-
-Names are recognised in any case, with
-`Left`, `_L`, `L`, and behind a prefix such as `blendShape1.`.
-"""
+"""A user's own character (.glb, .gltf, .vrm) opened: what drives each of its morph targets."""
 
 from __future__ import annotations
 
 import logging
-import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffspeaker3d.controls.arkit import ARKIT_NAMES, CONTROL_NAMES
+import numpy as np
+
+from diffspeaker3d.animation import Animation
+from diffspeaker3d.controls.blendshapes import performance
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.geometry.gltf import Gltf, open_gltf, visible_nodes
 from diffspeaker3d.geometry.gltf.schema import Mesh
+from diffspeaker3d.heads.binding import JAW, Binding, bind, listed
+from diffspeaker3d.heads.bones import Turn, find_turns
+from diffspeaker3d.heads.conventions import Recipe
+from diffspeaker3d.heads.vrm import bones, expressions, gaze
+from diffspeaker3d.topology import Topology
 
 log = logging.getLogger(__name__)
 
-
-def _key(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _spellings() -> dict[str, str]:
-    """Bare lower-case spelling -> our name: eyeblinkleft, eyeblinkl -> eyeBlinkLeft."""
-    known = {_key(name): name for name in CONTROL_NAMES}
-    for name in CONTROL_NAMES:
-        for side in ("Left", "Right"):
-            if name.endswith(side):
-                known[_key(name.removesuffix(side) + side[0])] = name
-    return known
-
-
-SPELLINGS = _spellings()
-
-
-def arkit_name(target: str) -> str | None:
-    """Our name for a morph target's, or None: `eyeBlink_L`, `EyeBlinkLeft`, `blendShape1.eye_blink_left` -> eyeBlinkLeft."""
-    return SPELLINGS.get(_key(target.rsplit(".", 1)[-1])) or SPELLINGS.get(_key(target).removeprefix("arkit"))
+HOW_TO_MAP = "give names=map.yaml with lines such as `their shape: jawOpen` (docs/heads.md), or export it without shapes to be given the mannequin's"
 
 
 class NoShapes(InputError):
-    """A character without a single ARKit shape: it cannot be driven, but shapes can be fitted to it."""
+    """A file without any morph target: it cannot be driven, but shapes can be fitted to it."""
 
 
 @dataclass(frozen=True)
 class Character:
-    """A character file with ARKit morph targets; `formats.character.write` makes it talk.
+    """A character file with morph targets that are understood; `formats.character.write` makes it talk.
 
     Attributes:
         gltf: the file.
-        meshes: mesh index -> our name or None for each of its morph targets; only meshes that are shown.
+        binding: what drives its shapes; only meshes that are shown.
+        turns: bones that are turned because no shape does their work.
     """
 
     gltf: Gltf
-    meshes: dict[int, tuple[str | None, ...]]
+    binding: Binding
+    turns: tuple[Turn, ...] = ()
+
+    @property
+    def meshes(self) -> Mapping[int, tuple[str | None, ...]]:
+        """Mesh index -> the name of each of its morph targets' shape, or None for one that keeps its weight."""
+        return self.binding.meshes
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Shapes that at least one mesh has, in our order."""
-        present = {name for targets in self.meshes.values() for name in targets}
-        return tuple(name for name in CONTROL_NAMES if name in present)
+        """Shapes that at least one mesh has: controls in our order, others under their own labels, then what bones do."""
+        return tuple(dict.fromkeys((*self.binding.recipes, *self.bone_shapes)))
+
+    @property
+    def bone_shapes(self) -> Mapping[str, tuple[Turn, str]]:
+        """What a bone does, as if it were a shape -> the bone and the control that turns it."""
+        return {f"bone {t.name} {c}": (t, c) for t in self.turns for c in t.vectors}
+
+    def perform(self, animation: Animation, topology: Topology) -> Animation:
+        """A performance by controls as this character plays it.
+
+        Args:
+            animation: with weights of controls, or on a topology with shapes to solve for.
+            topology: the character's own, see `character_mesh.character_topology`; shapes of it that are not driven stay still.
+
+        Raises:
+            InputError: the animation has nothing to drive shapes with.
+        """
+        assert topology.blendshapes is not None
+        curves = self.binding.curves(*performance(animation))
+        driven = dict(zip(self.binding.recipes, self.binding.mix(curves).T, strict=True))
+        driven |= {name: curves[control].astype(np.float32) for name, (_, control) in self.bone_shapes.items()}
+        still = np.zeros(len(animation), np.float32)
+        weights = np.stack([driven.get(name, still) for name in topology.blendshapes.names], 1)
+        return Animation.from_weights(
+            weights,
+            animation.fps,
+            topology,
+            topology.template(),
+            waveform=animation.waveform,
+            sample_rate=animation.sample_rate,
+            phones=animation.phones,
+            provenance=animation.provenance,
+        )
 
 
-def load_character(path: str | Path) -> Character:
-    """Open a .glb, .gltf or .vrm and find its ARKit morph targets; missing ones are logged.
+def load_character(path: str | Path, names: Mapping[str, Recipe] | None = None) -> Character:
+    """Open a .glb, .gltf or .vrm and find out what drives its morph targets; what is not known or missing is logged.
+
+    Args:
+        path: the file.
+        names: the user's own map, see `binding.read_names`; it comes before every convention.
 
     Raises:
-        NoShapes: no morph target has an ARKit name.
-        InputError: not glTF, broken accessors, vertices that are not finite, or one name twice in a mesh.
+        NoShapes: it has no morph targets at all.
+        InputError: its shapes are not known well enough to open the mouth; not glTF, broken accessors, vertices that are not finite,
+            or one name twice in a mesh.
     """
-    return understand(open_gltf(path))
+    return understand(open_gltf(path), names)
 
 
-def understand(gltf: Gltf) -> Character:
-    """An opened file's ARKit morph targets; errors as `load_character`."""
+def understand(gltf: Gltf, names: Mapping[str, Recipe] | None = None) -> Character:
+    """What drives an opened file's morph targets; arguments and errors as `load_character`."""
     document, path = gltf.document, gltf.path
     shown = dict.fromkeys(document.nodes[node].mesh for node in visible_nodes(document))
-    meshes: dict[int, tuple[str | None, ...]] = {}
-    for index in sorted(mesh for mesh in shown if mesh is not None):
-        mesh = document.meshes[index]
-        labels = target_names(mesh)
-        names = tuple(arkit_name(label) for label in labels)
-        for name in set(names) - {None}:
-            if names.count(name) > 1:
-                twice = ", ".join(label for label, n in zip(labels, names, strict=True) if n == name)
-                raise InputError(f"{path}: mesh {mesh.name or index} has {name} twice ({twice}); rename one")
-        if any(names):
-            check_targets(gltf, index, len(labels))
-            meshes[index] = names
-    if not meshes:
-        found = [label for mesh in document.meshes for label in target_names(mesh)]
-        raise NoShapes(
-            f"{path}: no morph target carries an ARKit name such as jawOpen; it has {', '.join(found[:12]) or 'none at all'}"
-        )
-    character = Character(gltf, meshes)
-    missing = [name for name in ARKIT_NAMES if name not in character.names]
-    if missing:
-        log.warning("%s lacks %d of 52 ARKit shapes, which stay still: %s", path, len(missing), ", ".join(missing))
-    return character
+    labels = {mesh: target_names(document.meshes[mesh], mesh) for mesh in sorted(m for m in shown if m is not None)}
+    labels = {mesh: targets for mesh, targets in labels.items() if targets}
+    if not labels:
+        raise NoShapes(f"{path}: has no morph targets")
+    for mesh, targets in labels.items():
+        check_targets(gltf, mesh, len(targets))
+    binding = bind(labels, names, path, expressions(document, gltf.json))
+    turns = find_turns(gltf, binding, bones(gltf.json), gaze(gltf.json))
+    if not binding.speaks and not any(JAW in turn.vectors for turn in turns):
+        found = listed(list(dict.fromkeys(label for targets in labels.values() for label in targets)))
+        raise InputError(f"{path}: none of its shapes is known to open the mouth; it has {found}; {HOW_TO_MAP}")
+    _report(path, binding, turns)
+    return Character(gltf, binding, turns)
 
 
-def target_names(mesh: Mesh) -> list[str]:
-    """Names of a mesh's morph targets, from where exporters put them."""
+def _report(path: str | Path, binding: Binding, turns: Sequence[Turn]) -> None:
+    """Say how the shapes were understood, and name what stays still."""
+    read = ", ".join(f"{count} as {title}" for title, count in binding.conventions.items()) or "your map only"
+    log.info("%s: shapes read: %s", path, read)
+    if turns:
+        log.info("%s: bones turned: %s", path, ", ".join(turn.name for turn in turns))
+    if binding.unknown:
+        log.warning("%s: shapes that are not known stay still: %s", path, listed(binding.unknown))
+    if binding.missing and binding.by_visemes:
+        log.info("%s: lacks visemes, the nearest of the others stand in: %s", path, ", ".join(binding.missing))
+    elif binding.missing:
+        log.warning("%s: the mouth lacks %s; what they would do is not shown", path, ", ".join(binding.missing))
+
+
+def target_names(mesh: Mesh, number: int) -> list[str]:
+    """Names of a mesh's morph targets, from where exporters put them; numbered ones where there are none."""
     for extras in (mesh.extras, mesh.primitives[0].extras):
         names = extras.get("targetNames") if isinstance(extras, dict) else None
         if isinstance(names, list) and names:
             return [str(name) for name in names]
-    return []
+    return [f"mesh {number} target {n}" for n in range(len(mesh.primitives[0].targets))]
 
 
 def check_targets(gltf: Gltf, index: int, num_names: int) -> None:

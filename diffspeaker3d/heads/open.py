@@ -10,6 +10,7 @@ from pathlib import Path
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.geometry.gltf import GLTF_SUFFIXES
 from diffspeaker3d.geometry.mesh_file import MESH_SUFFIXES
+from diffspeaker3d.heads.binding import read_names
 from diffspeaker3d.heads.character import Character, NoShapes, load_character, understand
 from diffspeaker3d.heads.character_mesh import character_topology
 from diffspeaker3d.heads.fit.landmarks import Landmark
@@ -27,7 +28,7 @@ class CustomHead:
 
     Attributes:
         topology: its faces, rest pose and shapes.
-        character: its file, when that has ARKit shapes of its own; a .glb is then written as that file plus one animation.
+        character: its file, when that has shapes of its own; a .glb is then written as that file plus one animation.
     """
 
     topology: Topology
@@ -39,24 +40,33 @@ def is_head_file(template: str | None) -> bool:
     return template is not None and Path(template).suffix.lower() in HEAD_SUFFIXES
 
 
-def open_head(path: str, mannequin: Topology, landmarks: Mapping[str, Landmark] | str | None = None) -> CustomHead:
+def open_head(
+    path: str,
+    mannequin: Topology,
+    landmarks: Mapping[str, Landmark] | str | None = None,
+    names: str | None = None,
+) -> CustomHead:
     """Read a head; one without shapes is given the mannequin's, and what is unsure about the fit is logged.
 
     Args:
         path: the file.
         mannequin: whose shapes are fitted.
         landmarks: points of a head without shapes by name, or a file of them, where the search needs help (see `heads.fit.landmarks`).
+        names: a YAML file that says what drives which of its shapes (see `heads.binding.read_names`).
 
     Raises:
-        InputError: missing or broken file, not a head, or unknown landmarks.
+        InputError: missing or broken file, not a head, shapes that are not known, unknown landmarks, or a broken map.
     """
+    own = None if names is None else read_names(names)
     if path.lower().endswith(GLTF_SUFFIXES):
         try:
-            character = load_character(path)
+            character = load_character(path, own)
         except NoShapes:
             pass
         else:
             return CustomHead(character_topology(character), character)
+    if own is not None:
+        raise InputError(f"names={names}: {path} has no shapes to be named; leave it out")
     if mannequin.blendshapes is None:
         raise InputError(
             f"template={path}: needs a model of blendshape controls to drive it, this checkpoint moves {mannequin.name} vertices"

@@ -10,13 +10,17 @@ frames       checks and pieces of sequences
 
 from diffspeaker3d.metrics.frechet import MotionFeatures, frechet_distance
 from diffspeaker3d.metrics.mouth import (
+    Rate,
     Share,
     beat_alignment,
     bilabial_closure_recall,
     closure_threshold,
     false_closure,
+    lip_speeds,
     mean_temporal_misalignment,
     mouth_opening,
+    other_speech,
+    wrong_closures,
 )
 from diffspeaker3d.metrics.pooling import confidence_interval, pool
 from diffspeaker3d.metrics.regions import describe_region, region_hash
@@ -31,6 +35,7 @@ from diffspeaker3d.metrics.vertex import (
 __all__ = [
     "CoverageError",
     "MotionFeatures",
+    "Rate",
     "Share",
     "beat_alignment",
     "bilabial_closure_recall",
@@ -42,11 +47,14 @@ __all__ = [
     "false_closure",
     "frechet_distance",
     "jitter",
+    "lip_speeds",
     "lip_vertex_error",
     "mean_temporal_misalignment",
     "mean_vertex_error",
     "mouth_opening",
+    "other_speech",
     "pool",
     "region_hash",
     "upper_face_dynamics_deviation",
+    "wrong_closures",
 ]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from diffspeaker3d.metrics.mouth import Share, closure_threshold, mouth_opening
+from diffspeaker3d.metrics.mouth import Rate, Share, closure_threshold, mouth_opening
 from diffspeaker3d.phone import Phone
 from diffspeaker3d.speech.phones import viseme_frames
 from diffspeaker3d.topology import Topology
@@ -107,7 +107,7 @@ class Metric:
     meaning: str
     region: str = ""
     pooling: str = "frames"
-    compute: Callable[[ClipPair], float | Share | None] | None = None
+    compute: Callable[[ClipPair], float | Share | Rate | None] | None = None
     needs_recording: bool = True
 
     def measure(self, pair: ClipPair) -> Measured | None:
@@ -117,6 +117,8 @@ class Metric:
             return None
         if isinstance(value, Share):
             return Measured(value.value, value.total) if value.total else None
+        if isinstance(value, Rate):
+            return Measured(value.value, value.seconds) if value.seconds else None
         return Measured(value, len(pair))
 
     def unit_in(self, length_unit: str) -> str:

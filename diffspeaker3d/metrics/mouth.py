@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from diffspeaker3d.topology import METRES_PER_UNIT, Topology
 MTM_SIGMA = 2.0  # frames, Gaussian smoothing of the opening
 CLOSURE_MARGIN = 0.0005  # metres above the neutral opening that still look closed
 CLOSURE_MARGIN_RELATIVE = 0.002  # the same as a share of the face's diagonal, where the unit is not known
+PAUSE_REACH, BILABIAL_REACH = 0.1, 0.05  # seconds from a pause, from p, b, m, in which closed lips are theirs
+SPEED_REACH = 0.15  # seconds before lips meet, and after they part, in which their speed is looked for
 CLOSURE_REACH = 1  # frames: a closure may come one frame early or late
 
 
@@ -106,6 +109,21 @@ class Share(NamedTuple):
         return Share(self.hits + other.hits, self.total + other.total)
 
 
+class Rate(NamedTuple):
+    """Events in so many seconds; add those of many clips before dividing."""
+
+    events: int
+    seconds: float
+
+    @property
+    def value(self) -> float:
+        """Events per second; nan when there was no time for any."""
+        return self.events / self.seconds if self.seconds else float("nan")
+
+    def plus(self, other: Rate) -> Rate:
+        return Rate(self.events + other.events, self.seconds + other.seconds)
+
+
 def closure_threshold(template: Any, topology: Topology) -> float:
     """Opening below which the lips count as closed: that of the neutral face and half a millimetre; as `mouth_opening`."""
     neutral = as_array(template).astype(np.float64)
@@ -142,6 +160,67 @@ def false_closure(opening: np.ndarray, vowel: np.ndarray, threshold: float) -> S
     """
     vowel = np.asarray(vowel, bool)
     return Share(int((np.asarray(opening)[vowel] <= threshold).sum()), int(vowel.sum()))
+
+
+def other_speech(bilabial: np.ndarray, silent: np.ndarray, fps: float) -> np.ndarray:
+    """Frames (T,) in which no person's lips are shut: speech, 100 ms from any pause and 50 ms from any p, b, m.
+
+    Args:
+        bilabial (array (T,) bool): frames of p, b, m.
+        silent (array (T,) bool): frames of pauses.
+        fps: frames per second.
+    """
+    return ~(_near(silent, round(PAUSE_REACH * fps)) | _near(bilabial, math.ceil(BILABIAL_REACH * fps)))
+
+
+def wrong_closures(opening: np.ndarray, elsewhere: np.ndarray, fps: float, threshold: float) -> tuple[Share, Rate]:
+    """Closed lips where nothing closes them: share of the frames, and closures per second.
+
+    A closure counts when all of it lies there: one that a neighbouring p began or a pause ends is its own.
+
+    Args:
+        opening (array (T,)): from `mouth_opening`.
+        elsewhere (array (T,) bool): from `other_speech`.
+        fps: frames per second.
+        threshold: from `closure_threshold`.
+    """
+    closed, elsewhere = np.asarray(opening) <= threshold, np.asarray(elsewhere, bool)
+    runs = np.flatnonzero(np.diff(np.pad(closed.astype(np.int8), 1))).reshape(-1, 2)
+    events = sum(bool(elsewhere[a:b].all()) for a, b in runs)
+    frames = Share(int((closed & elsewhere).sum()), int(elsewhere.sum()))
+    return frames, Rate(events, frames.total / fps)
+
+
+def lip_speeds(opening: np.ndarray, bilabial: np.ndarray, fps: float, threshold: float) -> np.ndarray:
+    """How fast lips meet and part around p, b, m: (n, 2) in the opening's unit per second, a row for each that is sealed.
+
+    The largest fall from one frame to the next in the 150 ms before the lips meet, and the largest rise in as long after
+    they part. People move them at 50 to 200 mm/s; a rule that switches closure on reaches any speed at all.
+
+    Args:
+        opening (array (T,)): from `mouth_opening`.
+        bilabial (array (T,) bool): frames of p, b, m.
+        fps: frames per second.
+        threshold: from `closure_threshold`.
+    """
+    opening = np.asarray(opening, np.float64)
+    closed, near = opening <= threshold, _near(bilabial, math.ceil(BILABIAL_REACH * fps))
+    reach, speeds = max(round(SPEED_REACH * fps), 1), []
+    for first, stop in np.flatnonzero(np.diff(np.pad(closed.astype(np.int8), 1))).reshape(-1, 2):
+        if near[first:stop].any() and first > 0 and stop < len(opening):
+            falls = -np.diff(opening[max(first - reach, 0) : first + 1])
+            rises = np.diff(opening[stop - 1 : stop + reach])
+            speeds.append((falls.max() * fps, rises.max() * fps))
+    return np.array(speeds, np.float64).reshape(-1, 2)
+
+
+def _near(frames: np.ndarray, reach: int) -> np.ndarray:
+    """Frames (T,) at most `reach` from a true one."""
+    near = np.array(frames, bool)
+    for step in range(1, min(reach, len(near) - 1) + 1):
+        near[step:] |= np.asarray(frames, bool)[:-step]
+        near[:-step] |= np.asarray(frames, bool)[step:]
+    return near
 
 
 def beat_alignment(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
-from diffspeaker3d.controls.lipsync import TEETH_ROLL, guide_controls
+from diffspeaker3d.controls.lipsync import SHUT, TEETH_ROLL, LipRule, follow_heard, guide_controls
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.speech.phones import Phone
+from diffspeaker3d.speech.phones import VISEMES, Phone
 from diffspeaker3d.speech.transcript import read_transcript
 
 FPS = 30.0
@@ -93,3 +93,72 @@ def test_transcripts_come_as_words_or_as_a_file(tmp_path):
     (tmp_path / "c.txt").write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(InputError, match="not UTF-8"):
         read_transcript(tmp_path / "c.txt")
+
+
+RULE = LipRule(temperature=1.0, low=0.2, high=0.5)
+
+
+def heard(frames: int = 30, **likely: tuple[int, int, float]) -> np.ndarray:
+    """Probabilities (T, 24): a vowel everywhere, but (first, stop, p) of the named visemes."""
+    visemes = np.zeros((frames, len(VISEMES)))
+    for name, (first, stop, p) in likely.items():
+        visemes[first:stop, VISEMES.index(name)] = p
+    visemes[:, VISEMES.index("eh")] = 1.0 - visemes.sum(1)
+    return visemes
+
+
+def apart(motion: np.ndarray) -> np.ndarray:
+    return motion[:, JAW] * (1.0 - np.clip(motion[:, CLOSE], 0.0, 1.0))
+
+
+def test_heard_bilabials_seal_as_far_as_they_are_sure() -> None:
+    """Nothing below `low`, a seal at `high`, between them a part of it that grows with the probability."""
+    motion = controls(-0.05)
+    least = []
+    for p in (0.1, 0.2, 0.3, 0.4, 0.5, 0.9):
+        followed = follow_heard(motion, heard(PP=(14, 16, p)), FPS, RULE)
+        least.append(float(apart(followed)[14:16].min()))
+    assert least[0] == 0.5 and least == sorted(least, reverse=True)
+    assert SHUT < least[2] < 0.5 and least[4] == least[5] == 0.0
+
+
+@pytest.mark.parametrize("fps", [25.0, 30.0, 60.0])
+def test_lips_meet_and_part_with_a_persons_speed(fps: float) -> None:
+    """They begin before the sound, never fall from over four millimetres (of 36) to nothing within 1/30 s."""
+    motion = controls(-0.05, jaw=0.6, frames=60)
+    followed = follow_heard(motion, heard(60, PP=(30, 33, 1.0)), fps, RULE)
+    gap = apart(followed)
+    assert (gap[30:33] < SHUT).all() and gap[29] < 0.6 and gap[33] < 0.6
+    before = gap[:-1][gap[1:] < SHUT]
+    assert (before <= 4.0 / 36.0 * 30.0 / fps + 1e-6).all()
+    free = np.r_[0 : 30 - int(0.1 * fps) - 1, 33 + int(0.1 * fps) : 60]
+    np.testing.assert_allclose(gap[free], 0.6, atol=1e-5)
+
+
+def test_other_sounds_part_lips_and_pauses_may_close_them() -> None:
+    """A sampled mouth that stays shut is opened a little in a vowel, and left alone in silence and in p, b, m."""
+    shut = controls(1.1, jaw=0.0)
+    opened = apart(follow_heard(shut, heard(), FPS, RULE))
+    np.testing.assert_allclose(opened, RULE.parted, atol=1e-6)
+    for name in ("sil", "PP"):
+        kept = apart(follow_heard(shut, heard(**{name: (0, 30, 1.0)}), FPS, RULE))
+        assert (kept < SHUT).all()
+    wide = controls(0.1, jaw=0.4)
+    assert np.array_equal(follow_heard(wide, heard(), FPS, RULE), wide)
+
+
+def test_a_calibrated_head_is_less_sure() -> None:
+    """Dividing logits by two takes the square root of the odds: .8 against .2 becomes two thirds."""
+    motion, surer = controls(-0.05), LipRule(temperature=1.0, low=0.6, high=0.8)
+    visemes = heard(PP=(14, 16, 0.8))
+    cooler = follow_heard(motion, visemes, FPS, LipRule(temperature=2.0, low=0.6, high=0.8))
+    assert apart(follow_heard(motion, visemes, FPS, surer))[14] == 0.0
+    assert apart(cooler)[14] == pytest.approx(0.5 * (1 - 1.25 * (2 / 3 - 0.6) / 0.2), abs=1e-5)
+
+
+def test_everything_but_the_lips_is_the_models_own() -> None:
+    motion = controls(0.3)
+    followed = follow_heard(motion, heard(PP=(3, 9, 0.7), sil=(20, 30, 0.9)), FPS, RULE)
+    others = [i for i in range(len(CONTROL_NAMES)) if i not in (CLOSE, JAW)]
+    assert np.array_equal(followed[:, others], motion[:, others]) and followed.dtype == np.float32
+    assert len(follow_heard(motion[:0], heard(0), FPS, RULE)) == 0

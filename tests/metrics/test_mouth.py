@@ -7,13 +7,17 @@ import pytest
 
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.metrics import (
+    Rate,
     Share,
     beat_alignment,
     bilabial_closure_recall,
     closure_threshold,
     false_closure,
+    lip_speeds,
     mean_temporal_misalignment,
     mouth_opening,
+    other_speech,
+    wrong_closures,
 )
 from diffspeaker3d.metrics.mouth import dtw_path
 from diffspeaker3d.topology import Topology
@@ -68,6 +72,33 @@ def test_every_bilabial_counts_once_and_may_come_a_frame_late() -> None:
 def test_false_closures_are_vowels_with_closed_lips() -> None:
     opening = np.array([0, 0, 1, 2, 0.4])
     assert false_closure(opening, np.array([0, 1, 1, 1, 1], bool), 0.5) == Share(2, 4)
+
+
+def test_other_speech_keeps_away_from_pauses_and_bilabials() -> None:
+    silent, bilabial = np.zeros(40, bool), np.zeros(40, bool)
+    silent[:5], bilabial[20:22] = True, True
+    found = np.flatnonzero(other_speech(bilabial, silent, FPS))
+    assert found.tolist() == [*range(8, 18), *range(24, 40)]
+    assert other_speech(bilabial[:1], silent[:1], FPS).tolist() == [False]
+    assert len(other_speech(bilabial[:0], silent[:0], FPS)) == 0
+
+
+def test_wrong_closures_are_whole_closures_where_nothing_closes_lips() -> None:
+    """Two of them: one frame, and three. The one that goes on into other frames is their own, but its frames count."""
+    opening = np.array([9, 0, 9, 0, 0, 0, 9, 9, 0, 0, 9.0])
+    elsewhere = np.array([1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0], bool)
+    share, rate = wrong_closures(opening, elsewhere, 10.0, 0.5)
+    assert share == Share(5, 9) and rate == Rate(2, 0.9)
+    assert rate.plus(Rate(1, 0.1)).value == pytest.approx(3.0) and np.isnan(Rate(0, 0.0).value)
+    assert wrong_closures(np.ones(3), np.ones(3, bool), 10.0, 0.5)[1].events == 0
+
+
+def test_lip_speeds_are_the_steepest_steps_around_a_seal() -> None:
+    opening = np.array([9, 9, 8, 6, 2, 0, 0, 1, 5, 9, 9, 0, 9.0])
+    bilabial = np.zeros(13, bool)
+    bilabial[5:7] = True
+    assert lip_speeds(opening, bilabial, 30.0, 0.5).tolist() == [[4 * 30, 4 * 30]]
+    assert lip_speeds(opening, ~bilabial & False, 30.0, 0.5).shape == (0, 2)
 
 
 def test_the_threshold_lies_half_a_millimetre_above_the_neutral_lips() -> None:

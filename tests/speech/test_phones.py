@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from diffspeaker3d.controls.targets import GESTURES, TARGETS
+from diffspeaker3d.controls.targets import BREATH, GESTURES, TRAIL, load_rules
 from diffspeaker3d.speech.phones import VISEMES, VOWELS, Phone, phone_stress, phone_visemes, segments, viseme_frames
 
 # Symbols heard from espeak-ng 1.52 over its English accents, and those of flite and festival.
@@ -161,8 +161,9 @@ def test_stress() -> None:
 
 def test_inventory() -> None:
     assert len(VISEMES) == 24 == len(set(VISEMES)) and VISEMES[0] == "sil" and len(VOWELS) == 11
-    assert set(TARGETS) == set(VISEMES)
-    assert all(set(target.gestures) <= set(GESTURES) for target in TARGETS.values())
+    targets = load_rules().targets
+    assert set(targets) == {*VISEMES, BREATH, TRAIL}
+    assert all(set(target.gestures) <= set(GESTURES) for target in targets.values())
 
 
 def test_diphthongs_split_and_empty_phones_vanish() -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from diffspeaker3d.metrics.metric import ClipPair, Metric
-from diffspeaker3d.metrics.mouth import Share, bilabial_closure_recall, false_closure
+from diffspeaker3d.metrics.mouth import (
+    Rate,
+    Share,
+    bilabial_closure_recall,
+    false_closure,
+    lip_speeds,
+    other_speech,
+    wrong_closures,
+)
 from diffspeaker3d.speech.phones import VISEMES, VOWELS
 
 NEAR_FRAMES = 5  # width of the window around a p, b, m in which a vowel is not counted
@@ -45,6 +53,33 @@ def _closed_in_silence(pair: ClipPair) -> Share | None:
     return Share(int((pair.opening[quiet] <= pair.closure_threshold).sum()), int(quiet.sum()))
 
 
+def _wrong(pair: ClipPair) -> tuple[Share, Rate] | None:
+    bilabial = _bilabial(pair)
+    if bilabial is None or pair.visemes is None:
+        return None
+    elsewhere = other_speech(bilabial, pair.visemes == VISEMES.index("sil"), pair.fps)
+    return wrong_closures(pair.opening, elsewhere, pair.fps, pair.closure_threshold)
+
+
+def _wrongly_closed(pair: ClipPair) -> Share | None:
+    found = _wrong(pair)
+    return None if found is None else found[0]
+
+
+def _wrong_per_second(pair: ClipPair) -> Rate | None:
+    found = _wrong(pair)
+    return None if found is None else found[1]
+
+
+def _speed(pair: ClipPair, column: int) -> float | None:
+    """Median speed (m/s) at which lips meet (0) or part (1) around p, b, m."""
+    bilabial = _bilabial(pair)
+    if bilabial is None:
+        return None
+    speeds = lip_speeds(pair.opening, bilabial, pair.fps, pair.closure_threshold)
+    return float(np.median(speeds[:, column])) if len(speeds) else None
+
+
 METRICS = (
     Metric(
         "closure_recall",
@@ -71,6 +106,44 @@ METRICS = (
         "recorded",
         "How many frames of silence show closed lips.",
         compute=_closed_in_silence,
+        needs_recording=False,
+    ),
+    Metric(
+        "wrong_closures_per_second",
+        "Wrong closures",
+        "1/s",
+        "low",
+        "How often the lips shut in speech that shuts no person's: 100 ms from any pause and 50 ms from any p, b, m.",
+        compute=_wrong_per_second,
+        needs_recording=False,
+    ),
+    Metric(
+        "wrongly_closed",
+        "Frames wrongly closed",
+        "share",
+        "low",
+        "Share of the frames of that speech in which the lips are shut.",
+        compute=_wrongly_closed,
+        needs_recording=False,
+    ),
+    Metric(
+        "closing_speed",
+        "Speed of lips that meet",
+        "m/s",
+        "recorded",
+        "The largest speed in the 150 ms before p, b, m; median. People: 0.05 to 0.2.",
+        pooling="median",
+        compute=lambda pair: _speed(pair, 0),
+        needs_recording=False,
+    ),
+    Metric(
+        "opening_speed",
+        "Speed of lips that part",
+        "m/s",
+        "recorded",
+        "The same in the 150 ms after p, b, m.",
+        pooling="median",
+        compute=lambda pair: _speed(pair, 1),
         needs_recording=False,
     ),
 )

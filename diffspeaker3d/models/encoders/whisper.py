@@ -60,8 +60,8 @@ class WhisperEncoder(AudioEncoder):
         fps: float,
         weights: str | None = None,
         taps: Sequence[int] = (2, 3, 4),
-        width: int = 256,
-        dilations: Sequence[int] = (1, 2, 4, 1),
+        width: int = 192,
+        dilations: Sequence[int] = (1, 2, 4, 8),
         dropout: float = 0.1,
         hidden: int = 384,
         heads: int = 6,
@@ -236,11 +236,11 @@ class Reader(nn.Module):
 
 
 class ReaderBlock(nn.Module):
-    """x + what a convolution over five dilated frames finds; what lies beyond the clip is zero."""
+    """x + what a convolution over three dilated frames finds; what lies beyond the clip is zero."""
 
     def __init__(self, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
-        self.convolution = nn.Conv1d(width, width, 5, padding=2 * dilation, dilation=dilation)
+        self.convolution = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 

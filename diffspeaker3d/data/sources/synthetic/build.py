@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -14,9 +15,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from diffspeaker3d.controls.style import STYLE_NAMES
+from diffspeaker3d.controls.targets import load_rules
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.data.sources.synthetic.plan import ClipPlan, plan_clip
-from diffspeaker3d.data.sources.synthetic.render import existing_clip, is_whole, render_clips
+from diffspeaker3d.data.sources.synthetic.render import (
+    articulate_clips,
+    existing_clip,
+    is_spoken,
+    is_whole,
+    render_clips,
+)
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
 from diffspeaker3d.speech.synthesis.voices import resolve_engines, voices
@@ -25,7 +33,8 @@ from diffspeaker3d.topology import ASSETS, load_topology
 logger = logging.getLogger(__name__)
 
 TOPOLOGY = "mannequin"
-GENERATOR_VERSION = 6  # raised whenever the same arguments give other clips
+GENERATOR_VERSION = 6  # raised whenever the same arguments give other sounds
+MOTION_VERSION = 2  # raised whenever the same phones give other motion by other code; other rules count by themselves
 CLIPS_PER_TASK = 24
 
 
@@ -42,7 +51,8 @@ def build_corpus(
     """Make (or complete, or enlarge) a corpus of synthetic speech and its motion in `root`.
 
     Clip i depends on (seed, i), the engines and fps only: the same arguments give the same corpus, a larger num_clips
-    keeps the clips that are there, and what an interrupted run has written is kept.
+    keeps the clips that are there, and what an interrupted run has written is kept. Where only the rules of the motion
+    have changed since, the sounds stay and the motion is made anew from their phones: some 200 clips a second and core.
 
     Args:
         root: folder of the corpus; made if absent.
@@ -66,6 +76,7 @@ def build_corpus(
     root, names = Path(root), resolve_engines(engines)
     settings = {
         "generator_version": GENERATOR_VERSION,
+        "motion_version": motion_version(),
         "seed": seed,
         "engines": list(names),
         "fps": fps,
@@ -145,20 +156,35 @@ def _complete(
     return tuple(found[plan.id] for plan in plans if plan.id in found), dict(sorted(skipped.items()))
 
 
+def motion_version() -> str:
+    """What the motion of a clip depends on besides its phones, sound, style and seed: code and rules."""
+    return f"{MOTION_VERSION}-{hashlib.sha256(load_rules().to_yaml().encode()).hexdigest()[:12]}"
+
+
 def _claim(root: Path, settings: dict[str, object]) -> None:
-    """Mark `root` as the place of the corpus with these settings, or refuse a place that belongs to another."""
+    """Mark `root` as the place of the corpus with these settings, or refuse a place that belongs to another.
+
+    A corpus whose motion was made by other rules loses that motion here; `_complete` makes it anew from the phones.
+    """
     path = root / "generator.json"
-    content = json.dumps(settings | {"voices": _voices_digest(settings)}, indent=1, sort_keys=True)
+    wanted = settings | {"voices": _voices_digest(settings)}
     if path.is_file():
-        if path.read_text("utf-8") != content:
+        try:
+            there = dict(json.loads(path.read_text("utf-8")))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}: is damaged ({error}); remove the folder, or choose another root") from error
+        if there == wanted:
+            return
+        if there | {"motion_version": wanted["motion_version"]} != wanted:
             raise InputError(
                 f"{root}: holds a synthetic corpus made otherwise (see generator.json there); choose another root, or remove it"
             )
-        return
-    if (root / "manifest.json").is_file():
+        logger.warning("%s: the rules of the motion have changed; it is made again, the sounds are kept", root)
+        shutil.rmtree(root / "motion", ignore_errors=True)
+    elif (root / "manifest.json").is_file():
         raise InputError(f"{root}: holds another corpus (manifest.json); choose another root")
     with atomic_path(path) as temporary:
-        temporary.write_text(content, "utf-8")
+        temporary.write_text(json.dumps(wanted, indent=1, sort_keys=True), "utf-8")
 
 
 def _voices_digest(settings: dict[str, object]) -> str:
@@ -182,11 +208,17 @@ def _render_all(
     """(clip id, record or why not) as they are finished; engines live in processes of their own."""
     if not plans:
         return
-    tasks = [plans[i : i + CLIPS_PER_TASK] for i in range(0, len(plans), CLIPS_PER_TASK)]
+    spoken = [plan for plan in plans if is_spoken(root, plan)]
+    silent = [plan for plan in plans if not is_spoken(root, plan)]
+    tasks = [
+        (make, group[i : i + CLIPS_PER_TASK])
+        for make, group in ((articulate_clips, spoken), (render_clips, silent))
+        for i in range(0, len(group), CLIPS_PER_TASK)
+    ]
     count = min(workers or os.cpu_count() or 1, len(tasks))
     executor = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
     try:
-        running = [executor.submit(render_clips, root, task, fps) for task in tasks]
+        running = [executor.submit(make, root, group, fps) for make, group in tasks]
         for done, future in enumerate(as_completed(running), 1):
             yield from future.result()
             if done % 20 == 0:

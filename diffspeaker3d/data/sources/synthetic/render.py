@@ -6,15 +6,16 @@ import hashlib
 import wave
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
-from diffspeaker3d.audio import SAMPLE_RATE, num_motion_frames, resample
+from diffspeaker3d.audio import SAMPLE_RATE, load_audio, num_motion_frames, resample
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
 from diffspeaker3d.controls.articulation import articulate
 from diffspeaker3d.controls.expression import expressions
 from diffspeaker3d.controls.style import Manner
-from diffspeaker3d.data.corpus import ClipRecord
+from diffspeaker3d.data.corpus import ClipRecord, read_phones
 from diffspeaker3d.data.sources.synthetic.background import background
 from diffspeaker3d.data.sources.synthetic.plan import ClipPlan
 from diffspeaker3d.errors import InputError
@@ -41,6 +42,30 @@ def render_clips(root: Path, plans: Sequence[ClipPlan], fps: float) -> list[tupl
         waveform, phones = _join(plan, [part for part in parts if not isinstance(part, InputError)])
         results.append((plan.id, _write(root, plan, waveform, phones, fps)))
     return results
+
+
+def articulate_clips(root: Path, plans: Sequence[ClipPlan], fps: float) -> list[tuple[str, ClipRecord | str]]:
+    """Make the motion of clips whose sound and phones are there: what `render_clips` would, but nobody speaks again."""
+    results: list[tuple[str, ClipRecord | str]] = []
+    for plan in plans:
+        _, audio_path, phones_path = _paths(root, plan.id)
+        results.append((plan.id, _write_motion(root, plan, load_audio(audio_path), read_phones(phones_path), fps)))
+    return results
+
+
+def is_spoken(root: Path, plan: ClipPlan) -> bool:
+    """Whether sound and phones of a clip are there and whole."""
+    import soundfile
+
+    _, audio_path, phones_path = _paths(root, plan.id)
+    if not (audio_path.is_file() and phones_path.is_file()):
+        return False
+    try:
+        read_phones(phones_path)
+        frames = soundfile.info(audio_path).frames
+    except (ValueError, OSError, KeyError, BadZipFile, soundfile.LibsndfileError):
+        return False
+    return bool(audio_path.stat().st_size == WAV_HEADER + 2 * frames)
 
 
 def clip_motion(
@@ -107,19 +132,27 @@ def _paths(root: Path, clip_id: str) -> tuple[Path, Path, Path]:
 
 def _write(root: Path, plan: ClipPlan, waveform: np.ndarray, phones: Sequence[Phone], fps: float) -> ClipRecord | str:
     """The three files of a clip; its motion comes last, so that a clip with motion is whole."""
-    motion = clip_motion(waveform, phones, fps, plan.style, plan.seed).astype(np.float16)
-    if len(motion) < 2:
+    _, audio_path, phones_path = _paths(root, plan.id)
+    if num_motion_frames(len(waveform), SAMPLE_RATE, fps) < 2:
         return "shorter than two motion frames"
-    motion_path, audio_path, phones_path = _paths(root, plan.id)
+    samples = np.rint(waveform * 32767.0).astype("<i2")
     with (
         atomic_path(audio_path) as temporary,
         wave.open(str(temporary), "wb") as sound,
     ):  # soundfile would sync the disk
         sound.setparams((1, 2, SAMPLE_RATE, len(waveform), "NONE", ""))
-        sound.writeframes(np.rint(waveform * 32767.0).astype("<i2").tobytes())
+        sound.writeframes(samples.tobytes())
     with atomic_path(phones_path) as temporary, open(temporary, "wb") as stream:
         names, starts, ends = zip(*phones, strict=True)
         np.savez(stream, names=np.array(names), start=np.array(starts, np.float64), end=np.array(ends, np.float64))
+    return _write_motion(root, plan, samples / np.float32(32768.0), phones, fps)  # the sound as it will be read
+
+
+def _write_motion(
+    root: Path, plan: ClipPlan, waveform: np.ndarray, phones: Sequence[Phone], fps: float
+) -> ClipRecord | str:
+    motion_path, audio_path, _ = _paths(root, plan.id)
+    motion = clip_motion(waveform, phones, fps, plan.style, plan.seed).astype(np.float16)
     with atomic_path(motion_path) as temporary, open(temporary, "wb") as stream:
         np.save(stream, motion, allow_pickle=False)
     return _record(plan, motion_path, audio_path, len(motion), len(waveform))

@@ -80,6 +80,25 @@ def test_asking_for_fewer_clips_keeps_the_rest(espeak_corpus: Corpus, caplog: py
     assert "to make" not in caplog.text, "nothing is planned anew"
 
 
+def test_other_rules_move_the_same_sounds_anew(
+    espeak_corpus: Corpus, scratch: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = rebuild(espeak_corpus, scratch)
+    stated = json.loads((scratch / "generator.json").read_text("utf-8"))
+    (scratch / "generator.json").write_text(json.dumps(stated | {"motion_version": "of yesterday"}), "utf-8")
+    for clip in wanted.clips:
+        np.save(wanted.motion_path(clip), np.zeros((clip.num_frames, len(CONTROL_NAMES)), np.float16))
+    wanted.phones_path(wanted.clips[1]).write_bytes(b"torn")  # this one has to be spoken again
+    made = {wanted.audio_path(clip): wanted.audio_path(clip).stat().st_mtime_ns for clip in wanted.clips}
+    assert rebuild(espeak_corpus, scratch) == wanted, "the same bytes as when it is spoken and moved in one go"
+    spoken = [path for path, before in made.items() if path.stat().st_mtime_ns != before]
+    assert spoken == [wanted.audio_path(wanted.clips[1])] and "made again" in caplog.text
+    assert json.loads((scratch / "generator.json").read_text("utf-8")) == stated
+    (scratch / "generator.json").write_text("[1", "utf-8")
+    with pytest.raises(InputError, match="damaged"):
+        rebuild(espeak_corpus, scratch)
+
+
 def test_another_corpus_is_not_mixed_in(espeak_corpus: Corpus) -> None:
     before = (espeak_corpus.root / "manifest.json").read_bytes()
     with pytest.raises(InputError, match="choose another root"):
