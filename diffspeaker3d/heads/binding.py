@@ -33,6 +33,7 @@ VOWELS: tuple[str, ...] = ("aa", "E", "ih", "oh", "ou")
 MOST_VOWELS = 3  # driven by one convention, and another's visemes are left at rest
 JAW = "jaw"  # a curve of its own: how far a jaw bone opens, whatever shapes do
 WEAK_NEEDS = 3  # names of one convention, before one of a single word (`A`, `Open`, `Puff`) is believed
+MOST_LABELS = 4000
 LARGEST_MAP = 1_000_000  # bytes
 
 
@@ -133,9 +134,13 @@ def bind(
         expressions: name -> (mesh, target, amount) of the shapes that make it, see `vrm.expressions`.
 
     Raises:
-        InputError: two labels of a mesh mean the same, or the map speaks of shapes that are not there.
+        InputError: two labels of a mesh mean the same, or the map speaks of shapes that are not there; or too many shapes.
     """
     labels = tuple(dict.fromkeys(label for targets in meshes.values() for label in targets))
+    if len(labels) > MOST_LABELS:
+        raise InputError(
+            f"{path}: {len(labels)} shapes; at most {MOST_LABELS} are read, export those of the face alone"
+        )
     if strangers := [label for label in own or {} if label not in labels]:
         raise InputError(f"{path}: the names map speaks of {strangers[0]!r}, which it has not; it has {listed(labels)}")
     found = _bind(meshes, dict(own or {}), Counter(), path)
@@ -179,9 +184,13 @@ def _bind(
         doubled = _doubled(meshes, free, table, path)
         spare |= doubled
         used = {label for mesh, targets in meshes.items() for label in targets if (mesh, label) not in doubled}
-        mine = _without_doubles(
-            {label: table.shapes[match.name] for label, match in free.items() if label in used}, driven
-        )
+        names = {match.name for match in believed.values()}
+        mine = {
+            label: table.shapes[match.name]
+            for label, match in free.items()
+            if label in used and not any(_is_part(match.name, whole, table) for whole in names)
+        }
+        mine = _without_doubles(mine, driven)
         counts[table.title] += len(mine)
         recipes |= mine
         driven |= {source for recipe in mine.values() for source in recipe}
@@ -228,6 +237,12 @@ def _vocabulary(patterns: tuple[str, ...]) -> Vocabulary:
 
 def _other_side(name: str) -> str:
     return name.replace("Left", "Right") if "Left" in name else name.replace("Right", "Left")
+
+
+def _is_part(name: str, whole: str, table: Convention) -> bool:
+    """Whether a name continues another that takes the same: LipFunnelUpper beside LipFunnel."""
+    recipe = table.shapes[name]
+    return bool(recipe) and name != whole and name.startswith(whole) and recipe == table.shapes[whole]
 
 
 def _is_half(name: str, table: Convention) -> bool:

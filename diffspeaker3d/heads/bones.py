@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -105,6 +106,14 @@ class _Scene:
     def size(self) -> float:
         return float(np.ptp(self.vertices, axis=0).max())
 
+    def between_the_lips(self) -> np.ndarray:
+        """Mask (V,) of what lies within the box of the parts that open, none where no shape does."""
+        travel = np.linalg.norm(self.opening, axis=1)
+        far = travel > 0.5 * travel.max(initial=0)
+        if not far.any():
+            return far
+        return ((self.vertices > self.vertices[far].min(0)) & (self.vertices < self.vertices[far].max(0))).all(1)
+
     def carried(self, node: int) -> np.ndarray:
         """Share (V,) of every vertex that moves along when a node does."""
         above = self.world[self.parents[node]] if node in self.parents else np.eye(4)
@@ -121,13 +130,16 @@ class _Scene:
         return Turn(node, about.name or str(node), vectors, _rotation(above), _rotation(local_matrix(about)))
 
 
-def find_turns(gltf: Gltf, binding: Binding, humanoid: Mapping[str, int]) -> tuple[Turn, ...]:
+def find_turns(
+    gltf: Gltf, binding: Binding, humanoid: Mapping[str, int], gaze: Mapping[str, float] = MappingProxyType({})
+) -> tuple[Turn, ...]:
     """Bones to turn so that nothing of the mouth and the eyes stays behind; what stays still all the same is logged.
 
     Args:
         gltf: the character.
         binding: what drives its shapes.
         humanoid: VRM's bones, see `vrm.bones`.
+        gaze: how far its eyes turn, see `vrm.gaze`; as far as the gaze by default.
     """
     document = gltf.document
     if not any(node.mesh is not None for node in document.nodes):
@@ -136,7 +148,7 @@ def find_turns(gltf: Gltf, binding: Binding, humanoid: Mapping[str, int]) -> tup
     jaws = [humanoid["jaw"]] if "jaw" in humanoid else _called_jaw(gltf)
     turns = [turn for node in jaws[:MOST_BONES] if node < len(document.nodes) and (turn := _jaw(scene, node))][:1]
     if not any(source.startswith("eyeLook") for source in binding.sources):
-        turns += _eyes(scene, humanoid)
+        turns += _eyes(scene, humanoid, gaze)
     movable = [turn for turn in turns if document.nodes[turn.node].matrix is None]
     for turn in turns:
         if turn not in movable:
@@ -226,10 +238,10 @@ def _jaw(scene: _Scene, node: int) -> Turn | None:
     axis = np.cross(ahead, -UP) / np.linalg.norm(ahead)
     travel = np.linalg.norm(scene.opening, axis=1)
     if not travel.any():
-        return scene.turn(node, {JAW: axis * JAW_ANGLE})
+        return scene.turn(node, {JAW: axis * JAW_ANGLE}) if reach @ UP < 0 else None
     behind = held & (travel < 0.1 * travel.max())
-    if behind.sum() < FEWEST:
-        return None
+    if behind.sum() < FEWEST or scene.between_the_lips()[behind].mean() < BETWEEN_THE_LIPS:
+        return None  # nothing is left behind, or it is elsewhere: a lock of hair on a bone that was taken for the jaw
     most = travel > 0.7 * travel.max()
     if carried[most].mean() > HELD:
         log.warning(
@@ -251,7 +263,7 @@ def _angle(arms: np.ndarray, moved: np.ndarray, axis: np.ndarray) -> float:
     return float(np.arctan2((np.cross(before, after) @ axis).sum(), (before * after).sum()))
 
 
-def _eyes(scene: _Scene, humanoid: Mapping[str, int]) -> list[Turn]:
+def _eyes(scene: _Scene, humanoid: Mapping[str, int], gaze: Mapping[str, float]) -> list[Turn]:
     """Both eyes, by the line between them; none unless each is a ball around its bone."""
     eyes: dict[str, int] = {}
     for side in ("Left", "Right"):
@@ -271,7 +283,8 @@ def _eyes(scene: _Scene, humanoid: Mapping[str, int]) -> list[Turn]:
     for side, node in eyes.items():
         outward = 1.0 if side == "Left" else -1.0
         ways = {"Up": -left, "Down": left, "Out": outward * UP, "In": -outward * UP}
-        turns.append(scene.turn(node, {f"eyeLook{way}{side}": EYE_ANGLE * axis for way, axis in ways.items()}))
+        vectors = {f"eyeLook{way}{side}": EYE_ANGLE * gaze.get(way, 1.0) * axis for way, axis in ways.items()}
+        turns.append(scene.turn(node, vectors))
     return turns
 
 
@@ -307,15 +320,12 @@ def _name_what_stays(scene: _Scene, turns: Sequence[Turn]) -> None:
     moves = travel > 0.02 * travel.max(initial=0)
     for turn in turns:
         moves |= scene.carried(turn.node) > 0.02
-    if not moves.any():
-        return
-    far = travel > 0.5 * travel.max() if travel.any() else moves
-    low, high = scene.vertices[far].min(0), scene.vertices[far].max(0)
-    still = []
-    for start, stop, node in zip(scene.starts, scene.starts[1:], scene.nodes, strict=False):
-        inside = (scene.vertices[start:stop] > low).all(1) & (scene.vertices[start:stop] < high).all(1)
-        if not moves[start:stop].any() and inside.mean() > BETWEEN_THE_LIPS:
-            still.append(scene.gltf.document.nodes[node].name or f"node {node}")
+    inside = scene.between_the_lips()
+    still = [
+        scene.gltf.document.nodes[node].name or f"node {node}"
+        for start, stop, node in zip(scene.starts, scene.starts[1:], scene.nodes, strict=False)
+        if not moves[start:stop].any() and inside[start:stop].mean() > BETWEEN_THE_LIPS
+    ]
     if still:
         log.warning(
             "%s: stays still in the mouth while the jaw opens, without shapes and on no jaw bone: %s",

@@ -17,7 +17,7 @@ from diffspeaker3d.geometry.gltf.schema import Mesh
 from diffspeaker3d.heads.binding import JAW, Binding, bind, listed
 from diffspeaker3d.heads.bones import Turn, find_turns
 from diffspeaker3d.heads.conventions import Recipe
-from diffspeaker3d.heads.vrm import bones, expressions
+from diffspeaker3d.heads.vrm import bones, expressions, gaze
 from diffspeaker3d.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def understand(gltf: Gltf, names: Mapping[str, Recipe] | None = None) -> Charact
     for mesh, targets in labels.items():
         check_targets(gltf, mesh, len(targets))
     binding = bind(labels, names, path, expressions(document, gltf.json))
-    turns = find_turns(gltf, binding, bones(gltf.json))
+    turns = find_turns(gltf, binding, bones(gltf.json), gaze(gltf.json))
     if not binding.speaks and not any(JAW in turn.vectors for turn in turns):
         found = listed(list(dict.fromkeys(label for targets in labels.values() for label in targets)))
         raise InputError(f"{path}: none of its shapes is known to open the mouth; it has {found}; {HOW_TO_MAP}")

@@ -31,7 +31,7 @@ NEUTRAL = _words(
 # A shape of such a name bends, undoes or combines another one.
 CORRECTIVE = _words(
     "corrective correctives corr fix fixed combo combination combined inverse inverted inverse inv neg negative "
-    "minus anti not no half wrinkle wrinkles wrinkled delta offset old unused backup extra extreme without add "
+    "minus min anti not no half wrinkle wrinkles wrinkled delta offset old unused backup extra extreme without add "
     "additive mirror mirrored"
 )
 FACE = _words(
@@ -40,6 +40,7 @@ FACE = _words(
 )
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 NAMESPACE = re.compile(r"[.:|/]")
+LONGEST = 120  # characters of a label that may mean something
 SHARED_RAW = 4  # names that one decoration without any boundary must be shared by: bsjawopen, bsmouthclose ...
 SHARED_FACE = 5  # the same for one of words that could be a movement: Mouth_jawOpen, Mouth_mouthClose ...
 QUADRANTS = frozenset((*SIDES, "ul", "ur", "dl", "dr"))  # half a shape, which the tables know by its whole name
@@ -82,7 +83,7 @@ class Vocabulary:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.read: dict[str, Match | None] = {}  # labels met before
+        self.read: dict[str, Match | None] = {}  # labels of the latest file, which are asked for twice
         self.spellings: dict[str, str] = {}
         self.sided: dict[tuple[str, str], str] = {}
         for name in names:
@@ -104,7 +105,8 @@ class Vocabulary:
             labels: all labels of a file.
             trusted: decorations that names of another vocabulary already explained.
         """
-        self.read |= {label: self._by_words(label) for label in labels if label not in self.read}
+        met = self.read
+        self.read = {label: met[label] if label in met else self._by_words(label) for label in labels}
         found = [self.read[label] for label in labels]
         shared: dict[Family, set[str]] = defaultdict(set)
         for match in found:
@@ -123,6 +125,8 @@ class Vocabulary:
     def _by_words(self, label: str) -> Match | None:
         """The longest run of words that is a name; none where two names are equally long."""
         text = unicodedata.normalize("NFKC", label)
+        if len(text) > LONGEST:
+            return None
         tokens = [(m.group().lower(), m.start()) for m in WORD.finditer(text)]
         words = [word for word, _ in tokens]
         best: list[tuple[int, int, int, str]] = []
@@ -165,8 +169,10 @@ class Vocabulary:
         longest_first = sorted((s for s in self.spellings if len(s) >= 4), key=len, reverse=True)
         families: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
         for index, label in enumerate(labels):
+            if matches[index] is not None or len(label) > LONGEST:
+                continue
             text = re.sub(r"\d+", "#", bare(label))
-            spelling = next((s for s in longest_first if s in text), None) if matches[index] is None else None
+            spelling = next((s for s in longest_first if s in text), None)
             if spelling is not None and text.count(spelling) == 1:
                 before, after = text.split(spelling)
                 families[before, after].append((index, self.spellings[spelling]))

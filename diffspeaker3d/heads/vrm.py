@@ -6,13 +6,15 @@ An extension is the avatar's own JSON, unchecked so far: whatever does not have 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from diffspeaker3d.geometry.gltf.schema import Document, Index, Number
 
+MOST_EXPRESSIONS = 1000
 Bind = tuple[int, int, float]  # mesh, target, amount
 
 
@@ -52,6 +54,13 @@ class Bone(_Part):
     node: Index
 
 
+class RangeMap(_Part):
+    """How far an eye bone turns when the gaze turns; names of VRM 1, or of VRM 0."""
+
+    input_max_value: Annotated[Number, Field(gt=0, validation_alias=AliasChoices("inputMaxValue", "xRange"))]
+    output_scale: Annotated[Number, Field(ge=0, validation_alias=AliasChoices("outputScale", "yRange"))]
+
+
 def is_avatar(json: Mapping[str, Any]) -> bool:
     """Whether a glTF file's JSON carries a VRM extension."""
     extensions = _inside(json, "extensions")
@@ -66,7 +75,7 @@ def expressions(document: Document, json: Mapping[str, Any]) -> dict[str, tuple[
         json: the file's, as it came.
     """
     found: dict[str, tuple[Bind, ...]] = {}
-    for name, binds in (*_newer(document, json), *_older(json)):
+    for name, binds in islice(chain(_newer(document, json), _older(json)), MOST_EXPRESSIONS):
         inside = tuple(
             b for b in binds if b[0] < len(document.meshes) and b[1] < len(document.meshes[b[0]].primitives[0].targets)
         )
@@ -100,6 +109,24 @@ def bones(json: Mapping[str, Any]) -> dict[str, int]:
     named = [{"bone": name, **bone} for name, bone in newer.items() if isinstance(bone, dict)]
     older = _list(_inside(json, "extensions", "VRM", "humanoid"), "humanBones")
     return {bone.bone: bone.node for bone in _parts(Bone, [*older, *named])}
+
+
+def gaze(json: Mapping[str, Any]) -> dict[str, float]:
+    """How far the eye bones turn, as a share of the gaze, by way (Up, Down, In, Out): drawn eyes turn less than real ones."""
+    newer, older = (
+        _inside(json, "extensions", "VRMC_vrm", "lookAt"),
+        _inside(json, "extensions", "VRM", "firstPerson"),
+    )
+    found: dict[str, float] = {}
+    for way, name in (
+        ("Up", "VerticalUp"),
+        ("Down", "VerticalDown"),
+        ("In", "HorizontalInner"),
+        ("Out", "HorizontalOuter"),
+    ):
+        for turn in _parts(RangeMap, [newer.get(f"rangeMap{name}"), older.get(f"lookAt{name}")])[:1]:
+            found[way] = min(turn.output_scale / turn.input_max_value, 1.0)
+    return found
 
 
 def _inside(tree: Any, *path: str) -> dict[str, Any]:

@@ -125,6 +125,10 @@ CC3 = words(
         (CC4, ["jawOpen", *["mouthPucker"] * 2, *["mouthRollLower"] * 2, "eyeLookOutLeft", None, "cheekSquintRight"]),
         (CC3, ["jawOpen", "Explosive", "mouthRollLower", "mouthPucker", "Tight", "Wide", "mouthFunnel", "Lip_Open", None,
                "mouthSmileLeft", "mouthSmileRight", "Eye_Blink"]),
+        (words("LipFunnel LipFunnelUpper LipFunnelLower LipSuckUpperLeft LipSuckUpperRight EyeClosedLeft JawOpen MouthClosed"),
+         ["mouthFunnel", None, None, "mouthRollUpper", "mouthRollUpper", "eyeBlinkLeft", "jawOpen", "mouthClose"]),
+        (words("Mouth_Pout Jaw_Open Mouth_Upper_UpLeft Mouth_Sad_Right Eye_Left_Blink Mouth_Ape_Shape"),
+         ["mouthPucker", "jawOpen", "mouthUpperUpLeft", "mouthFrownRight", "eyeBlinkLeft", None]),
         (["browInnerUp_L", "browInnerUp_R", "jawOpen", "mouthSmile"], ["browInnerUp", "browInnerUp", "jawOpen", "mouthSmile"]),
         (words("あ い う え お ん まばたき 笑い"), ["あ", "い", "う", "え", "お", "ん", "まばたき", None]),
         (words("vrc.v_sil vrc.v_pp vrc.v_aa vrc.v_oh vrc.v_ou vrc.blink_left"),
@@ -191,3 +195,9 @@ def test_weights_lie_in_range_and_follow_any_performance() -> None:
         fewer = found.weights(generator.random((3, 1)), ("jawOpen",))  # a performance of one control
         assert fewer.max() > 0
     assert set(VISEMES) & set(bind({0: OCULUS}).sources)
+
+
+def test_the_example_of_the_docs_is_a_map() -> None:
+    example = read_names(Path(__file__).parents[2] / "docs" / "names.yaml")
+    found = bind({0: list(example)}, example)
+    assert found.speaks and "mouthClose" in found.sources and found.meshes[0][-1] is None

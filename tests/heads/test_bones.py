@@ -186,6 +186,28 @@ def test_eyes_look_where_the_performance_does(eyes: tuple[str, str], mannequin: 
             assert np.abs((turned - turned.mean(0)) - (expected - expected.mean(0))).max() < 0.0005
 
 
+VRM1 = {"VRMC_vrm": {
+    "humanoid": {"humanBones": {"leftEye": {"node": 3}, "rightEye": {"node": 4}, "jaw": {"node": 2}, "head": 3}},
+    "lookAt": {"type": "bone", "rangeMapVerticalUp": {"inputMaxValue": 90.0, "outputScale": 9.0}, "rangeMapVerticalDown": 4},
+}}  # fmt: skip
+VRM0 = {"VRM": {
+    "humanoid": {"humanBones": [{"bone": "leftEye", "node": 3}, {"bone": "rightEye", "node": 4}, {"bone": "jaw", "node": 2}, 7]},
+    "firstPerson": {"lookAtTypeName": "Bone", "lookAtVerticalUp": {"xRange": 90.0, "yRange": 9.0, "curve": []}},
+}}  # fmt: skip
+
+
+@pytest.mark.parametrize("extension", [VRM1, VRM0], ids=["1", "0"])
+def test_a_vrm_says_which_bones_and_how_far(extension: dict[str, Any], mannequin: Topology, tmp_path: Path) -> None:
+    theirs = character(tmp_path / "me.glb", mannequin, ARMATURES["mixamo"], jaw="b1", eyes=("b2", "b3"))
+    gltf = open_gltf(theirs)
+    document = {**gltf.json, "extensions": extension}
+    (tmp_path / "me.vrm").write_bytes(pack(document, bytes(gltf.buffers[0] or b""), ".glb"))
+    turns = {turn.name: turn for turn in load_character(tmp_path / "me.vrm").turns}
+    assert set(turns) == {"b1", "b2", "b3"}
+    assert np.degrees(np.linalg.norm(turns["b2"].vectors["eyeLookUpLeft"])) == pytest.approx(2.5)
+    assert np.degrees(np.linalg.norm(turns["b3"].vectors["eyeLookDownRight"])) == pytest.approx(25)
+
+
 def test_eyes_with_look_shapes_are_left_to_them(mannequin: Topology, tmp_path: Path) -> None:
     theirs = character(tmp_path / "rig.glb", mannequin, np.eye(4), shapes=("jawOpen", "eyeLookUpLeft"))
     assert [turn.name for turn in load_character(theirs).turns] == ["CC_Base_JawRoot"]
@@ -212,6 +234,15 @@ def test_what_stays_still_is_named(mannequin: Topology, tmp_path: Path, caplog: 
     found = load_character(character(tmp_path / "rig.glb", mannequin, np.eye(4), jaw="Bone.003"))
     assert "CC_Base_JawRoot" not in [turn.name for turn in found.turns]
     assert "stays still in the mouth while the jaw opens, without shapes and on no jaw bone: Lower" in caplog.text
+
+
+def test_a_lock_of_hair_called_jaw_is_left_alone(mannequin: Topology, tmp_path: Path) -> None:
+    names = (
+        "CC_Base_JawRoot",
+        "CC_Base_R_Eye",
+    )  # the left eye hangs on a bone called jaw, the jaw on one called nothing
+    found = load_character(character(tmp_path / "rig.glb", mannequin, np.eye(4), jaw="Bone.003", eyes=names))
+    assert found.turns == ()
 
 
 def test_no_mouth_at_all_is_refused(mannequin: Topology, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from diffspeaker3d.controls.arkit import ARKIT_NAMES
+from diffspeaker3d.errors import InputError
 from diffspeaker3d.heads.binding import bind
 from diffspeaker3d.heads.names import QUADRANTS
 
@@ -82,7 +83,7 @@ def test_one_label_alone(label: str, name: str) -> None:
 
 def test_what_means_something_else_is_left_alone() -> None:
     labels = [
-        "mouthOpenSmile", "jawOpen_mouthClose", "jaw_open_corrective", "fix_jawOpen", "eyeblinkleft_half", "mouthUpperUp_lower",
+        "mouthOpenSmile", "jawOpen_mouthClose", "jaw_open_corrective", "fix_jawOpen", "eyeblinkleft_half", "Expressions_mouthSmile_min", "mouthUpperUp_lower",
         "Mouth_L_Corner", "Mouth_R_Corner", "Mouth_Width", "Jaw_Width", "Eye_Distance", "noseLength", "browHeight", "cheekbones",
         "hatTilt", "Fat", "Muscular", "Breast_L", "Open", "Wide", "smile", "A", "happy", "Key 1", "Basis", "", "jawOpen_L", "顔", "…",
     ]  # fmt: skip
@@ -115,3 +116,9 @@ def test_of_two_families_the_larger_is_driven() -> None:
 def test_quadrants_and_sides_are_no_decoration() -> None:
     for word in QUADRANTS:
         assert not bind({0: [f"jawForward_{word}", f"mouthClose_{word}", f"tongueOut_{word}"]}).recipes
+
+
+def test_endless_labels_are_nothing_and_soon() -> None:
+    assert not bind({0: ["jaw_" * 5000 + "open", "l_" * 5000 + "jaw", "jawOpen" * 5000, "." * 100_000]}).recipes
+    with pytest.raises(InputError, match="4001 shapes; at most 4000 are read"):
+        bind({0: [f"shape{n}" for n in range(4001)]})
