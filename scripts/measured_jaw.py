@@ -49,7 +49,9 @@ def main() -> None:
             jaw = LOWEST + (HIGHEST - LOWEST) * (np.interp(times, *curve) - low) / (high - low)
             controls[:, animator.model.motion.names.index("jawOpen")] = np.clip(jaw, 0.0, 1.0)
             split = "test" if sound.stem in arguments.test else "train"
-            clips.append(write(arguments.root, f"{sound.stem}-{number}", piece, controls, split, next(iter(topology.templates))))
+            clips.append(
+                write(arguments.root, f"{sound.stem}-{number}", piece, controls, split, next(iter(topology.templates)))
+            )
     Corpus(
         arguments.root, "folder", animator.model.fps, "controls", topology.name, topology.hash, STYLE_NAMES, tuple(clips),
         provenance={"jaw": arguments.column, "rest": str(animator.config["provenance"]["name"])},

@@ -108,7 +108,9 @@ def take_weights(model: DiffSpeaker, folder: str | Path) -> str:
     """
     trained, config = load_checkpoint(folder)
     source, fresh = trained.state_dict(), []
-    own = OF_THE_CORPUS[:1] if trained.style_names == model.style_names else OF_THE_CORPUS  # the same manners mean the same
+    own = (
+        OF_THE_CORPUS[:1] if trained.style_names == model.style_names else OF_THE_CORPUS
+    )  # the same manners mean the same
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
             fits = name in source and source[name].shape == tensor.shape
