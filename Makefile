@@ -45,6 +45,7 @@ checkpoint: $(call STAMP,test)
 pictures: $(call STAMP,demo)
 	$(BIN)/python -m diffspeaker3d.animate audio=data/sample/speech.wav out=outputs/pictures/demo.npz
 	$(BIN)/python -m diffspeaker3d.render motion=outputs/pictures/demo.npz out=docs/pictures/demo.png 'stills=[5.51,5.6,6.4,6.8,7.6,8.3,9.1,10.05]' size=320
+	$(BIN)/python scripts/shapes_sheet.py
 
 lint: $(call STAMP,test)
 	$(BIN)/ruff check --fix .

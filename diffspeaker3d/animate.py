@@ -14,6 +14,7 @@ from diffspeaker3d.errors import InputError
 
 if TYPE_CHECKING:
     from diffspeaker3d.animation import Animation
+    from diffspeaker3d.config.schema import Animate
     from diffspeaker3d.generation.options import Options
     from diffspeaker3d.heads.open import CustomHead
 
@@ -21,7 +22,10 @@ log = logging.getLogger(__name__)
 
 
 @door("animate")
-def main(cfg: DictConfig) -> None:
+def main(typed: Animate) -> None:
+    from diffspeaker3d.config import as_config
+
+    cfg = as_config(typed)
     from diffspeaker3d.generation.jobs import open_template, plan_jobs, run_jobs, with_texts
     from diffspeaker3d.reports.lines import inspect_result, report_lines, wants_report
 

@@ -10,33 +10,30 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
-
 from diffspeaker3d.config import door
 from diffspeaker3d.errors import InputError
 
 if TYPE_CHECKING:
+    from diffspeaker3d.config.schema import App
     from diffspeaker3d.generation.pipeline import SpeechAnimator
 
 log = logging.getLogger(__name__)
 
 
 @door("app")
-def main(cfg: DictConfig) -> None:
+def main(options: App) -> None:
     if find_spec("gradio") is None:
         raise InputError("app: the page needs gradio; install the extra: pip install diffspeaker3d[app]")
-    if not 0 < cfg.port < 65536:
-        raise InputError(f"port={cfg.port}: must be 1 to 65535")
 
     from diffspeaker3d.generation.pipeline import SpeechAnimator, set_threads
 
-    set_threads(cfg.threads)
-    animator = SpeechAnimator.from_pretrained(cfg.checkpoint, device=cfg.device)
+    set_threads(options.threads)
+    animator = SpeechAnimator.from_pretrained(options.checkpoint, device=options.device)
     with tempfile.TemporaryDirectory(prefix="diffspeaker3d-") as folder:
-        serve(animator, Path(folder), cfg)
+        serve(animator, Path(folder), options)
 
 
-def serve(animator: SpeechAnimator, folder: Path, cfg: DictConfig) -> None:
+def serve(animator: SpeechAnimator, folder: Path, options: App) -> None:
     """Show the page until interrupted. Nothing is asked of the network: no analytics, no fonts, no version check.
 
     Raises:
@@ -50,8 +47,8 @@ def serve(animator: SpeechAnimator, folder: Path, cfg: DictConfig) -> None:
     blocks = build_page(animator, folder)
     try:
         _, address, _ = blocks.launch(
-            server_name=cfg.host,
-            server_port=cfg.port,
+            server_name=options.host,
+            server_port=options.port,
             share=False,
             ssr_mode=False,
             quiet=True,
@@ -60,11 +57,11 @@ def serve(animator: SpeechAnimator, folder: Path, cfg: DictConfig) -> None:
             css=CSS,
             footer_links=[],
             allowed_paths=[str(folder)],
-            inbrowser=cfg.browser,
+            inbrowser=options.browser,
         )
     except OSError as error:
         raise InputError(
-            f"host={cfg.host} port={cfg.port}: cannot be listened on ({error}); give another port"
+            f"host={options.host} port={options.port}: cannot be listened on ({error}); give another port"
         ) from error
     log.info("open %s in a browser; Ctrl-C ends it", address)
     blocks.block_thread()

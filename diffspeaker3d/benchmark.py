@@ -17,8 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from diffspeaker3d.audio import SAMPLE_RATE
 from diffspeaker3d.config import door
 from diffspeaker3d.errors import InputError
@@ -26,9 +24,12 @@ from diffspeaker3d.files import atomic_path
 
 if TYPE_CHECKING:
     import torch
+    from omegaconf import DictConfig
 
+    from diffspeaker3d.config.schema import Benchmark
     from diffspeaker3d.diffusion import NoiseSchedule
-    from diffspeaker3d.models import AudioEncoder, Denoiser, Space
+    from diffspeaker3d.models import AudioEncoder, Denoiser
+    from diffspeaker3d.models.sampling import Space
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,10 @@ BASE = {"model_type": "wav2vec2"}  # the library's default configuration is the 
 
 
 @door("benchmark")
-def main(cfg: DictConfig) -> None:
+def main(options: Benchmark) -> None:
+    from diffspeaker3d.config import as_config
+
+    cfg = as_config(options)
     for name in cfg.sizes:
         if name not in cfg.models:
             raise InputError(f"sizes={name}: unknown; known: {', '.join(cfg.models)}")
@@ -55,6 +59,7 @@ def main(cfg: DictConfig) -> None:
 def measure(cfg: DictConfig) -> dict[str, Any]:
     """Everything asked for: JSON types only, seconds and bytes."""
     import torch
+    from omegaconf import OmegaConf
 
     from diffspeaker3d.generation.pipeline import set_threads
 
@@ -180,17 +185,17 @@ def measure_encoder(name: str, cfg: DictConfig, clock: Clock) -> list[dict[str, 
 def measure_sampler(name: str, seconds: float, cfg: DictConfig, clock: Clock) -> dict[str, Any]:
     """Condition, noise, steps and decode of one size and length, in latent space and for short ones in vertex space."""
     from diffspeaker3d.diffusion import NoiseSchedule
+    from diffspeaker3d.models.sampling import Prepared, open_space
 
     denoiser, schedule, repeats = _denoiser(name, cfg, clock), NoiseSchedule(), _repeats(cfg, seconds)
     features, style = _inputs(name, seconds, cfg, clock)
     frames = features.shape[1]
     clock.reset_memory()
     before = clock.peak_gflops()
-    prepare, condition = clock.fastest(
-        lambda: denoiser.condition(features, style, None, schedule.timesteps(cfg.steps)), repeats
-    )
-    product, _ = clock.fastest(lambda: _started(denoiser.in_space("latent", condition), 1), 1)
-    space = denoiser.in_space("latent", condition)
+    timesteps = schedule.timesteps(cfg.steps)
+    prepare, prepared = clock.fastest(lambda: Prepared(denoiser, features, {"style": style}, timesteps), repeats)
+    product, _ = clock.fastest(lambda: _started(open_space("latent", prepared), 1), 1)
+    space = open_space("latent", prepared)
     noise, x_T = clock.fastest(lambda: _started(space, frames), repeats)
     loop, sampled = clock.fastest(lambda: _sample(space, schedule, x_T, cfg.steps), repeats)
     decode, _ = clock.fastest(lambda: _decoded(space, sampled), repeats)
@@ -203,7 +208,7 @@ def measure_sampler(name: str, seconds: float, cfg: DictConfig, clock: Clock) ->
     }  # fmt: skip
     if seconds <= cfg.vertex_seconds:
         few = min(cfg.steps, 5)
-        vertex = denoiser.in_space("vertex", denoiser.condition(features, style, None, schedule.timesteps(few)))
+        vertex = open_space("motion", Prepared(denoiser, features, {"style": style}, schedule.timesteps(few)))
         own_x_T = _started(vertex, frames)
         spent, _ = clock.fastest(lambda: _sample(vertex, schedule, own_x_T, few), repeats)
         row["vertex_step"] = spent / few
@@ -227,17 +232,17 @@ def measure_precision(
 ) -> dict[str, Any]:
     """The latent loop and decode in another number format, and their error relative to float32 in the motion."""
     from diffspeaker3d.diffusion import NoiseSchedule
-    from diffspeaker3d.models import in_precision
+    from diffspeaker3d.models.sampling import Prepared, in_precision, open_space
 
     schedule = NoiseSchedule()
     try:
         reduced = in_precision(denoiser, precision)
-        space = reduced.in_space("latent", reduced.condition(features, style, None, schedule.timesteps(cfg.steps)))
+        space = open_space("latent", Prepared(reduced, features, {"style": style}, schedule.timesteps(cfg.steps)))
         spent, sampled = clock.fastest(lambda: _sample(space, schedule, x_T, cfg.steps), cfg.repeats)
     except (RuntimeError, NotImplementedError) as error:
         return {"precision": precision, "unavailable": str(error).splitlines()[0]}
     decode, motion = clock.fastest(lambda: space.lift(sampled), cfg.repeats)
-    wanted = denoiser.in_space("latent", denoiser.condition(features, style, None, [0])).lift(exact)
+    wanted = open_space("latent", Prepared(denoiser, features, {"style": style}, [0])).lift(exact)
     difference = (motion - wanted).square().mean().sqrt() / wanted.square().mean().sqrt()
     return {"precision": precision, "step": spent / cfg.steps, "decode": decode, "relative_error": float(difference)}
 
@@ -312,14 +317,11 @@ def ball(num_vertices: int) -> tuple[Any, Any]:
 
 def step_flops(denoiser: Denoiser, frames: int) -> float:
     """Operations of one latent step: projections, M, self-attention to the keys each frame may see, and cross-attention to three."""
-    from diffspeaker3d.models.attention import SelfBias
+    from diffspeaker3d.models.sampling.prepared import attended_pairs
 
     width, hidden = denoiser.width, int(denoiser.layers[0].feedforward[0].out_features)  # type: ignore[union-attr,index]
-    blocks = SelfBias(frames, 2, denoiser.heads, denoiser.period, True, None, denoiser.input.weight.device).blocks()
-    pairs = sum((q.stop - q.start) * (k.stop - k.start + 2) for q, k in blocks)
-    layers = len(denoiser.layers)
-    cross = 12 * denoiser.heads * width if denoiser.folds(frames) else 4 * width**2
-    return layers * (frames * (8 * width**2 + 4 * width * hidden + cross) + 4 * pairs * width) + frames * 2 * width**2
+    linear = frames * (12 * width**2 + 4 * width * hidden)
+    return len(denoiser.layers) * (linear + 4 * attended_pairs(denoiser, frames) * width) + frames * 2 * width**2
 
 
 def bars(
@@ -411,8 +413,9 @@ def _denoiser(name: str, cfg: DictConfig, clock: Clock) -> Denoiser:
     from diffspeaker3d.models import Denoiser
 
     size = cfg.models[name]
+    conditions = {"style": size.styles}
     denoiser = Denoiser(
-        3 * size.vertices, AUDIO_WIDTH, size.width, size.feedforward, style_dim=size.styles, period=size.fps
+        3 * size.vertices, AUDIO_WIDTH, size.width, size.feedforward, conditions=conditions, period=size.fps
     )
     torch.nn.init.normal_(denoiser.output.weight, std=0.02)
     return denoiser.eval().to(clock.device)
@@ -432,9 +435,10 @@ def _animated(
 ) -> tuple[float, float]:
     """Seconds that the steps took, and everything behind the encoder."""
     from diffspeaker3d.diffusion import NoiseSchedule
+    from diffspeaker3d.models.sampling import Prepared, open_space
 
     schedule, begin = NoiseSchedule(), clock.now()
-    space = denoiser.in_space("latent", denoiser.condition(features, style, None, schedule.timesteps(cfg.steps)))
+    space = open_space("latent", Prepared(denoiser, features, {"style": style}, schedule.timesteps(cfg.steps)))
     x_T = _started(space, features.shape[1])
     first = clock.now()
     sampled = _sample(space, schedule, x_T, cfg.steps)
@@ -450,11 +454,12 @@ def _sample(space: Space, schedule: NoiseSchedule, state: torch.Tensor, steps: i
 
 
 def _started(space: Space, frames: int) -> torch.Tensor:
-    """Seeded noise in the sampler's space, drawn as the animator draws it."""
+    """Seeded noise in the sampler's space, drawn as `generation.sample` draws it."""
     from diffspeaker3d.diffusion import initial_noise
+    from diffspeaker3d.models.sampling import noise_dim
 
-    denoiser = space.denoiser
-    return space.start(initial_noise([(frames, denoiser.noise_dim)], [0]).to(denoiser.input.weight.device))
+    denoiser = space.prepared.denoiser
+    return space.start(initial_noise([(frames, noise_dim(denoiser))], [0]).to(denoiser.input.weight.device))
 
 
 def _decoded(space: Space, sampled: torch.Tensor) -> None:

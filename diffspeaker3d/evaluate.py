@@ -5,17 +5,23 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import ListConfig
 
 from diffspeaker3d.config import door
+
+if TYPE_CHECKING:
+    from diffspeaker3d.config.schema import Evaluate
 
 log = logging.getLogger(__name__)
 
 
 @door("evaluate")
-def main(cfg: DictConfig) -> None:
+def main(typed: Evaluate) -> None:
+    from diffspeaker3d.config import as_config
+
+    cfg = as_config(typed)
     from diffspeaker3d.data.prepared import open_corpus
     from diffspeaker3d.evaluation import (
         EvaluationOptions,

@@ -25,7 +25,7 @@ CLOSURE_CONTROLS = ("jawOpen", "mouthClose")
 class Motion(Protocol):
     """What the losses need of a motion space (`models.motion`)."""
 
-    groups: Mapping[str, slice]
+    groups: Mapping[str, slice | list[int]]
 
     def decode(self, state: Tensor) -> Tensor: ...
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from diffspeaker3d.config import door
 from diffspeaker3d.errors import InputError
 
+if TYPE_CHECKING:
+    from diffspeaker3d.config.schema import Prepare
+
 log = logging.getLogger(__name__)
 
 
 @door("prepare")
-def main(cfg: DictConfig) -> None:
+def main(typed: Prepare) -> None:
+    from diffspeaker3d.config import as_config
+
+    cfg = as_config(typed)
     if cfg.checkpoint is not None:
         _convert(cfg)
     elif cfg.encoder is not None:
@@ -53,7 +59,7 @@ def _prepare(cfg: DictConfig) -> None:
     source: Source
     plan: Plan
     if dataset == "folder":
-        source, plan = open_folder(raw)
+        source, plan = open_folder(raw, cfg.dataset.track)
     else:
         extras = Extras(_path(cfg.topology), _path(cfg.regions))
         plan = load_plan(cfg.splits or dataset)

@@ -15,6 +15,7 @@ from diffspeaker3d.errors import InputError
 
 if TYPE_CHECKING:
     from diffspeaker3d.animation import Animation
+    from diffspeaker3d.config.schema import Render
     from diffspeaker3d.rendering import RenderOptions
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,10 @@ SUFFIXES = (".mp4", ".png")
 
 
 @door("render")
-def main(cfg: DictConfig) -> None:
+def main(typed: Render) -> None:
+    from diffspeaker3d.config import as_config
+
+    cfg = as_config(typed)
     out = Path(str(cfg.out))
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"out={out}: render writes {' or '.join(SUFFIXES)}; for other formats use animate or save")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
-
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING
 
 from diffspeaker3d.config import door
 
+if TYPE_CHECKING:
+    from diffspeaker3d.config.schema import Train
+
 
 @door("train")
-def main(cfg: DictConfig) -> None:
+def main(options: Train) -> None:
+    from diffspeaker3d.config import as_config
     from diffspeaker3d.training.run import train
 
-    train(cfg)
+    train(as_config(options))
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def main() -> None:
         ears=sum(p.numel() for p in model.audio_encoder.parameters() if not p.requires_grad) / 1e6,
         megabytes=(arguments.checkpoint / "model.safetensors").stat().st_size / 1e6,
         width=model.audio_encoder.width,
-        layers=len(model.denoiser.layers),
+        layers=config["model"]["denoiser"]["layers"],
         steps=config["sampling"]["steps"],
         count=numbers["about"]["clips"],
         seeds=len(numbers["about"]["seeds"]),

@@ -31,7 +31,7 @@ CONFIG = {
     "model": {
         "_target_": "diffspeaker3d.models.DiffSpeaker",
         "audio_encoder": {"_target_": "diffspeaker3d.models.MelEncoder", "fps": 30, "width": 8, "num_mels": 10, "dilations": [1, 2]},
-        "denoiser": {"_target_": "diffspeaker3d.models.Denoiser", "motion_dim": 53, "audio_dim": 8, "width": 16, "feedforward": 16, "style_dim": 2},
+        "denoiser": {"_target_": "diffspeaker3d.models.Denoiser", "motion_dim": 53, "audio_dim": 8, "width": 16, "feedforward": 16, "conditions": {"style": 2}},
         "motion": {"_target_": "diffspeaker3d.models.ControlMotion", "names": list(CONTROL_NAMES), "mean": [0.3] * 53, "scale": [0.2] * 53},
         "fps": 30, "style_names": ["calm", "wild"], "topology": "mannequin",
     },

@@ -75,7 +75,7 @@ def test_evaluate_scores_model_and_baselines(world):
         "limit=3",
         "seeds=[0,10]",
         "baselines=[mean_face,ridge]",
-        f"against={{again:{folder}/run/checkpoint}}",
+        f"compare={{again:{folder}/run/checkpoint}}",
         "worst=1",
         "renderer=numpy",
         "out=scores",
@@ -238,3 +238,15 @@ def test_every_experiment_composes_and_its_name_is_true(path):
         assert (encoder in path.stem) == (choices.audio_encoder == encoder)
     for corpus in ("vocaset", "biwi"):
         assert (corpus in path.stem) == (choices.dataset == corpus)
+
+
+def test_a_missing_extra_is_one_line(tmp_path):
+    (tmp_path / "lightning.py").write_text("raise ModuleNotFoundError('no lightning', name='lightning')")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from diffspeaker3d.errors import InputError\n"
+        "try:\n    import diffspeaker3d.training.run\n"
+        "except InputError as error:\n    print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert said.stdout == 'training: needs lightning; pip install "diffspeaker3d[train]"\n', said.stderr

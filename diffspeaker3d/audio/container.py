@@ -55,8 +55,6 @@ def check_file(path: Path) -> None:
     Raises:
         InputError: no regular file that can be read, empty, or text.
     """
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, not a sound file; name the file, or a glob such as {path}/*.wav")
     regular_file(path)
     with path.open("rb") as stream:
         head = stream.read(512)

@@ -36,7 +36,8 @@ class Moments:
 
     def add(self, samples: np.ndarray) -> None:
         """Count samples (n, C); those that are not finite are somebody else's to refuse."""
-        product = samples.T @ samples
+        with np.errstate(over="ignore", invalid="ignore"):
+            product = samples.T @ samples
         if not np.isfinite(product).all():
             samples = np.nan_to_num(samples, posinf=0.0, neginf=0.0).astype(np.float64)
             product = samples.T @ samples

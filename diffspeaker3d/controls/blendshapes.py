@@ -148,6 +148,7 @@ def drive(animation: Animation, topology: Topology, template: np.ndarray | None 
         topology.template() if template is None else template,
         waveform=animation.waveform,
         sample_rate=animation.sample_rate,
+        phones=animation.phones,
         provenance=animation.provenance,
     )
 

@@ -7,16 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
+from diffspeaker3d.controls.groups import SPOKEN
 from diffspeaker3d.controls.style import Manner
 from diffspeaker3d.speech.phones import Phone, phone_stress, phone_visemes
 
-MOTION_GROUPS: dict[str, tuple[str, ...]] = {
-    "speech": tuple(n for n in CONTROL_NAMES if n.startswith(("jaw", "mouth", "tongue")) or n == "cheekPuff"),
-    "lids": tuple(n for n in CONTROL_NAMES if n.startswith(("eyeBlink", "eyeSquint", "eyeWide"))),
-    "gaze": tuple(n for n in CONTROL_NAMES if n.startswith("eyeLook")),
-    "brows": tuple(n for n in CONTROL_NAMES if n.startswith(("brow", "cheekSquint", "noseSneer"))),
-}  # the brows carry the rest of the upper face with them: a partition of CONTROL_NAMES
-LIP_CHANNELS: tuple[int, ...] = tuple(CONTROL_NAMES.index(n) for n in MOTION_GROUPS["speech"])
+LIP_CHANNELS: tuple[int, ...] = tuple(i for i, name in enumerate(CONTROL_NAMES) if name in SPOKEN)
 
 BLINK_MEDIAN_SECONDS, BLINK_SIGMA = 2.3, 0.6  # log-normal intervals: about 20 a minute when talking
 BLINK_CLOSE, BLINK_OPEN = 0.07, 0.15  # seconds; the lids fall twice as fast as they rise

@@ -28,5 +28,11 @@ def open_corpus(dataset: DictConfig) -> Corpus:
 def open_speech(dataset: DictConfig, raw: str, root: str, fps: float) -> Corpus:
     """The corpus of a folder of recordings: made, completed, or as it is."""
     return build_speech_corpus(
-        raw, root, fps=fps, seed=dataset.seed, held_out=dataset.held_out, workers=dataset.workers
+        raw,
+        root,
+        fps=fps,
+        seed=dataset.seed,
+        held_out=dataset.held_out,
+        workers=dataset.workers,
+        track=dataset.track,
     )

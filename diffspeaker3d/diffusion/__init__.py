@@ -9,11 +9,22 @@
 | `denoise`        | any callable (x_t, timestep) -> model output                                         |
 """
 
-from diffspeaker3d.diffusion.ddim import Denoise, SamplingOptions, ddim_sample, official_sample
+from diffspeaker3d.diffusion.constraints import LinearConstraint, smooth_covariance
+from diffspeaker3d.diffusion.ddim import Denoise, Edit, SamplingOptions, Watch, ddim_sample, official_sample
+from diffspeaker3d.diffusion.guidance import guided
 from diffspeaker3d.diffusion.noise import initial_noise
 from diffspeaker3d.diffusion.schedule import NoiseSchedule
-from diffspeaker3d.diffusion.windows import window_frames, windowed
 
 __all__ = [
-    "Denoise", "NoiseSchedule", "SamplingOptions", "ddim_sample", "initial_noise", "official_sample", "window_frames", "windowed",
-]  # fmt: skip
+    "Denoise",
+    "Edit",
+    "LinearConstraint",
+    "NoiseSchedule",
+    "SamplingOptions",
+    "Watch",
+    "ddim_sample",
+    "guided",
+    "initial_noise",
+    "official_sample",
+    "smooth_covariance",
+]

@@ -8,15 +8,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
+from diffspeaker3d.controls.groups import SPOKEN
 from diffspeaker3d.metrics import MotionFeatures, confidence_interval, frechet_distance
 from diffspeaker3d.metrics.metric import ClipPair, Measured
 from diffspeaker3d.metrics.registry import BY_NAME
 
 LEAST_MOTION = 0.01  # controls that move less than this are left out of correlations
-MOUTH = set(CONTROL_NAMES[CONTROL_NAMES.index("jawForward") : CONTROL_NAMES.index("mouthUpperUpRight") + 1]) | {
-    "tongueOut",
-    "tongueUp",
-}
 
 
 class MeanAccumulator:
@@ -74,8 +71,8 @@ class CorrelationAccumulator:
 
     def summary(self) -> dict[str, float]:
         controls = self.by_control()
-        mouth = [value for name, value in controls.items() if name in MOUTH]
-        upper = [value for name, value in controls.items() if name not in MOUTH]
+        mouth = [value for name, value in controls.items() if name in SPOKEN]
+        upper = [value for name, value in controls.items() if name not in SPOKEN]
         found = {"jaw_correlation": controls["jawOpen"]} if "jawOpen" in controls else {}
         found |= {"mouth_correlation": float(np.mean(mouth))} if mouth else {}
         return found | ({"upper_correlation": float(np.mean(upper))} if upper else {})

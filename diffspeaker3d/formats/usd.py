@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from diffspeaker3d.animation import Animation
-from diffspeaker3d.errors import InputError
+from diffspeaker3d.errors import InputError, missing_extra
 from diffspeaker3d.files import atomic_path
 from diffspeaker3d.formats.common.mesh import linear_colors, metres_per_unit
 from diffspeaker3d.formats.common.morphs import MorphOptions, Morphs, find_morphs
@@ -73,7 +73,7 @@ def _build(animation: Animation, path: Path, options: UsdOptions, sound: str | N
     try:
         from pxr import Usd, UsdGeom
     except ImportError as error:
-        raise InputError("usd: usd-core is not installed; run pip install diffspeaker3d[usd]") from error
+        raise missing_extra("usd", "usd-core", "usd") from error
     path.unlink(missing_ok=True)  # USD insists on making the file itself
     stage = Usd.Stage.CreateNew(str(path))
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)

@@ -12,7 +12,8 @@ import torch
 from diffspeaker3d import __version__
 from diffspeaker3d.diffusion import NoiseSchedule
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models import Denoiser, DiffSpeaker, checkpoint_hash, in_precision, load_checkpoint
+from diffspeaker3d.models import Denoiser, DiffSpeaker, checkpoint_hash, load_checkpoint
+from diffspeaker3d.models.sampling import in_precision
 from diffspeaker3d.topology import ASSETS, Topology, load_topology
 
 DEFAULT_CHECKPOINT = ASSETS / "checkpoint"
@@ -26,7 +27,7 @@ def load_parts(
     Args:
         checkpoint: folder, hub id (`user/name`), or None for the default that ships with the package.
         device: cpu or cuda.
-        precision: of the denoiser's numbers, see `models.in_precision`.
+        precision: of the denoiser's numbers, see `models.sampling.in_precision`.
 
     Raises:
         InputError: no such checkpoint, or it is damaged or of another version; a device or precision that is not

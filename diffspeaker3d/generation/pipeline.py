@@ -65,7 +65,7 @@ class SpeechAnimator:
         Args:
             checkpoint: which; None is the default.
             device: cpu or cuda.
-            precision: of the denoiser's numbers, see `models.in_precision`; what they cost in accuracy is in docs/performance.md.
+            precision: of the denoiser's numbers, see `models.sampling.in_precision`; what they cost in accuracy is in docs/performance.md.
 
         Raises:
             InputError: see `load.load_parts`.

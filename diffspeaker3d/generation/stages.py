@@ -13,13 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
-from diffspeaker3d.controls.expression import MOTION_GROUPS, expressions
+from diffspeaker3d.controls.expression import expressions
+from diffspeaker3d.controls.groups import CONTROLS_OF
 from diffspeaker3d.controls.lipsync import LipRule, follow_heard, guide_controls
 from diffspeaker3d.controls.style import Manner
 from diffspeaker3d.phone import Phone
 from diffspeaker3d.speech.phones import VISEMES, VOWELS
 
-NEVER_SCALED = ("mouthClose", *MOTION_GROUPS["lids"])  # closure is a fraction of the opening, and blinks are whole
+NEVER_SCALED = ("mouthClose", *CONTROLS_OF["lids"])  # closure is a fraction of the opening, and blinks are whole
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Procedural:
         heard = viseme_runs(performance.visemes.argmax(-1), performance.fps)
         manner = Manner.from_style(list(performance.style))
         process = expressions(heard, len(motion) / performance.fps, performance.fps, manner, performance.seed)
-        columns = [CONTROL_NAMES.index(name) for group in self.groups for name in MOTION_GROUPS[group]]
+        columns = [CONTROL_NAMES.index(name) for group in self.groups for name in CONTROLS_OF[group]]
         motion[:, columns] = process[:, columns]
         return motion
 

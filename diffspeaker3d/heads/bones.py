@@ -210,7 +210,6 @@ def _called_jaw(gltf: Gltf) -> list[int]:
         for number, node in enumerate(gltf.document.nodes)
         if any("jaw" in word or "mandible" in word or word in ("あご", "顎") for word in _words(node.name))
         and NOT_THE_JAW.isdisjoint(_words(node.name))
-        and node.mesh is None
     ]
     depth = {number: _depth(gltf, number) for number in found}
     return sorted(found, key=lambda number: depth[number])
@@ -295,7 +294,6 @@ def _called_eye(gltf: Gltf, side: str) -> list[int]:
         if {"eye", "eyeball", "faceeye"} & set(words := _words(node.name))
         and NOT_THE_EYE.isdisjoint(words)
         and {SIDES[word] for word in words if word in SIDES} == {side}
-        and node.mesh is None
     ]
 
 

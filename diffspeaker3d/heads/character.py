@@ -81,6 +81,7 @@ class Character:
             topology.template(),
             waveform=animation.waveform,
             sample_rate=animation.sample_rate,
+            phones=animation.phones,
             provenance=animation.provenance,
         )
 

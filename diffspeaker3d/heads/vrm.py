@@ -67,6 +67,12 @@ def is_avatar(json: Mapping[str, Any]) -> bool:
     return "VRM" in extensions or "VRMC_vrm" in extensions
 
 
+def is_first_version(json: Mapping[str, Any]) -> bool:
+    """Whether it is an avatar of VRM 0, which looks along -Z."""
+    extensions = _inside(json, "extensions")
+    return "VRM" in extensions and "VRMC_vrm" not in extensions
+
+
 def expressions(document: Document, json: Mapping[str, Any]) -> dict[str, tuple[Bind, ...]]:
     """Expression -> the shapes that make it, those that exist.
 

@@ -148,7 +148,7 @@ def eye_rings() -> dict[str, np.ndarray]:
     upper = np.maximum(np.sin(THETA), 0.0)
     lower = np.maximum(-np.sin(THETA), 0.0)
     edge = _on_eyeball(_almond(1.36, 0.575, 0.60, power=0.85), EYE_RADIUS + 0.14)
-    inner = _on_eyeball(_almond(1.30, 0.515, 0.555, power=0.85), EYE_RADIUS + 0.055)
+    inner = _on_eyeball(_almond(1.30, 0.495, 0.555, power=0.85), EYE_RADIUS + 0.055)
     near = clear_of_eyeball(_on_skin(_almond(2.02, 1.42, 1.34)), 0.12)
     rings = {"socket_outer": _on_skin(_almond(*SOCKET, 0.05, 1.0)), "socket_near": near}
     # Between the lid's edge and the socket: name, share of the way, outline, height above the straight way.

@@ -20,8 +20,8 @@ from torch import nn
 
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.models.diffspeaker import DiffSpeaker
+from diffspeaker3d.models.upgrade import FORMAT_VERSION, upgrade_config, upgrade_weights
 
-FORMAT_VERSION = 1
 CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "model_card.md"
 PACKAGE = "diffspeaker3d.models"  # what a checkpoint may build comes from here
 
@@ -94,7 +94,7 @@ def load_checkpoint(folder: str | Path, device: str | torch.device = "cpu") -> t
     if not isinstance(model, DiffSpeaker):
         raise InputError(f"{folder / CONFIG}: `model` is not a DiffSpeaker; is this checkpoint from another program?")
     try:
-        weights = load_file(folder / WEIGHTS)
+        weights = upgrade_weights(load_file(folder / WEIGHTS), _stored_config(folder))
         state = {name: value.float() if value.dtype == torch.float16 else value for name, value in weights.items()}
         model.load_state_dict(state, strict=True)
     except FileNotFoundError as error:
@@ -106,8 +106,11 @@ def load_checkpoint(folder: str | Path, device: str | torch.device = "cpu") -> t
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """config.yaml of a checkpoint, version checked."""
-    folder = Path(folder)
+    """config.yaml of a checkpoint, version checked, one of an earlier format in the present one."""
+    return upgrade_config(_stored_config(Path(folder)))
+
+
+def _stored_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such checkpoint folder; it holds {CONFIG}, {WEIGHTS} and {CARD}")
     try:
@@ -117,9 +120,9 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{folder / CONFIG}: is not readable yaml; copy the checkpoint again") from error
     version = config.get("format_version") if isinstance(config, dict) else None
-    if version != FORMAT_VERSION:
+    if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
         raise InputError(
-            f"{folder / CONFIG}: format_version {version}, this program reads {FORMAT_VERSION}; update diffspeaker3d"
+            f"{folder / CONFIG}: format_version {version}, this program reads 1 to {FORMAT_VERSION}; update diffspeaker3d"
         )
     return dict(config)
 

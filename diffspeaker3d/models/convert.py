@@ -42,6 +42,7 @@ CORPORA = {
     "biwi": OfficialCorpus(25, 4, ("F2", "F3", "F4", "M3", "M4", "M5"), "biwi"),
 }
 ENCODERS = ("wav2vec2", "hubert")
+REACH = 20.0  # s; longer than any clip of the corpora, so that attention is full as the official code's
 AUDIO_PREFIX, DENOISER_PREFIX = "audio_encoder.", "denoiser."
 
 # Official name -> ours. The first group of a pattern is the layer number.
@@ -51,7 +52,7 @@ _NAMES = (
     (r"audio_feature_map\.(weight|bias)", r"audio.\1"),
     (r"time_embedding\.linear_1\.(weight|bias)", r"timestep.0.\1"),
     (r"time_embedding\.linear_2\.(weight|bias)", r"timestep.2.\1"),
-    (r"obj_vector\.weight", r"style.weight"),
+    (r"obj_vector\.weight", r"conditions.style.weight"),
     (r"transformer_decoder\.layers\.(\d+)\.self_attn\.in_proj_(weight|bias)", r"layers.\1.self_attention.STACKED.\2"),
     (r"transformer_decoder\.layers\.(\d+)\.self_attn\.out_proj\.(weight|bias)", r"layers.\1.self_attention.output.\2"),
     (
@@ -136,7 +137,8 @@ def denoiser_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tens
         raise InputError(
             f"{source}: not an official denoiser; unknown weights: {', '.join(sorted(unknown)[:5]) or 'none'}, known ones: {len(weights)}"
         )
-    weights["style.weight"] = weights["style.weight"].T.contiguous()  # embedding rows -> linear columns
+    embedding = "conditions.style.weight"
+    weights[embedding] = weights[embedding].T.contiguous()  # embedding rows -> linear columns
     return weights
 
 
@@ -197,7 +199,7 @@ def _config(
 ) -> dict[str, Any]:
     """The configuration that the shapes of the weights imply."""
     width, motion_dim = denoiser["input.weight"].shape
-    style_dim = denoiser["style.weight"].shape[1]
+    style_dim = denoiser["conditions.style.weight"].shape[1]
     if motion_dim % 3 or style_dim != len(corpus.style_names):
         raise InputError(
             f"{source}: has {motion_dim} outputs and {style_dim} styles; {corpus.topology} needs 3V and {len(corpus.style_names)}"
@@ -213,7 +215,8 @@ def _config(
             "denoiser": {
                 "_target_": f"{package}.Denoiser", "motion_dim": motion_dim, "audio_dim": denoiser["audio.weight"].shape[1],
                 "width": width, "feedforward": denoiser["layers.0.feedforward.0.weight"].shape[0], "heads": corpus.heads,
-                "layers": denoiser["style.weight"].shape[0] // width, "style_dim": style_dim, "period": corpus.fps,
+                "layers": denoiser["conditions.style.weight"].shape[0] // width, "conditions": {"style": style_dim},
+                "tokens": ["style", "timestep"], "period": corpus.fps, "reach": REACH,
             },
             "motion": {"_target_": f"{package}.VertexMotion", "num_vertices": motion_dim // 3, "scale": 1.0},
             "fps": corpus.fps, "style_names": list(corpus.style_names), "topology": corpus.topology,

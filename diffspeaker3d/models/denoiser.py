@@ -1,73 +1,30 @@
-"""The denoiser of DiffSpeaker (arXiv 2402.05712, section 3): noisy motion, audio, style and timestep to clean motion."""
+"""The denoiser of DiffSpeaker (arXiv 2402.05712, section 3): noisy motion, audio, style and timestep to clean motion.
+
+These are the plain equations, which training, export and readers use. `models.sampling` gives the same numbers faster.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.models.attention import (
-    Alone,
-    Blocks,
     CrossAttention,
-    Folded,
-    Frames,
-    KeyValue,
+    FullCrossAttention,
+    OwnAudio,
     SelfAttention,
-    SelfBias,
     periodic_positions,
-    whole,
+    self_attention_bias,
 )
-from diffspeaker3d.models.latent import Products, Space, in_space
+from diffspeaker3d.models.conditions import TimestepCondition, VectorCondition
+from diffspeaker3d.models.motion_model import Conditions, Diffusion, MotionModel, Sampler
 
-Memory = TypeVar("Memory", bound=KeyValue | Folded)
-FOLDED_BYTES = 2**29  # most that folded cross-attention may hold; 18 minutes of VOCASET, 11 of BIWI
-
-
-@dataclass(frozen=True)
-class LayerCondition:
-    """What one layer attends to beside the frames, projected once.
-
-    `*_style` has one row per item; `*_timestep` one per timestep of the table; `audio` (B, H, T, …). The three of
-    cross-attention are folded for sampling (`attention.Folded`), where that does not take too much memory; without
-    condition tokens `audio` is then the answer itself (`attention.Alone`).
-    """
-
-    self_style: KeyValue
-    self_timestep: KeyValue
-    cross_style: KeyValue | Folded
-    cross_timestep: KeyValue | Folded
-    audio: KeyValue | Folded | Alone
-
-
-@dataclass(frozen=True)
-class Condition:
-    """Everything that does not change between sampling steps.
-
-    Attributes:
-        layers: projected keys and values, per layer.
-        tokens: style (B, L, C) and timestep (S, L, C) tokens as they are, for a model that adds them.
-        rows: timestep -> its row in the tables.
-        positions (Tensor (T, C)): positional encoding of the frames.
-        bias: of self-attention.
-        frame_mask (Tensor (B, T) bool): True = real frame, or None.
-    """
-
-    layers: tuple[LayerCondition, ...]
-    tokens: tuple[Tensor, Tensor]
-    rows: dict[int, int]
-    positions: Tensor
-    bias: SelfBias
-    frame_mask: Tensor | None = None
-
-    def row(self, timestep: int) -> slice:
-        """Rows of the timestep tables for one timestep."""
-        return slice(self.rows[timestep], self.rows[timestep] + 1)
+TIMESTEP = "timestep"
 
 
 class DecoderLayer(nn.Module):
@@ -78,72 +35,51 @@ class DecoderLayer(nn.Module):
         feedforward: hidden width of the feed-forward part.
         heads: H.
         dropout: probability.
-        cross_bias: cross-attention sees its own audio frame only; False (ablation) = all frames.
+        cross_attention: the kind: `CrossAttention`, `OwnAudio` or `FullCrossAttention`.
     """
 
-    def __init__(self, width: int, feedforward: int, heads: int, dropout: float, cross_bias: bool = True) -> None:
+    def __init__(
+        self,
+        width: int,
+        feedforward: int,
+        heads: int,
+        dropout: float,
+        cross_attention: type[CrossAttention | OwnAudio | FullCrossAttention] = CrossAttention,
+    ) -> None:
         super().__init__()
-        self.cross_bias = cross_bias
-        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
+        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(width), cross_attention.norm_of(width), nn.LayerNorm(width)
         self.self_attention = SelfAttention(width, heads, dropout)
-        self.cross_attention = CrossAttention(width, heads, dropout)
+        self.cross_attention = cross_attention(width, heads, dropout)
         self.feedforward = nn.Sequential(
             nn.Linear(width, feedforward), nn.GELU(), nn.Dropout(dropout), nn.Linear(feedforward, width)
         )
         self.dropout = nn.Dropout(dropout)
 
-    def condition(self, style: Tensor, timestep: Tensor, audio: Tensor, folded: bool, alone: bool) -> LayerCondition:
-        """Project tokens style (B, 1, C), timestep (S, 1, C) and audio (B, T, C); `folded` and `alone` say how far."""
-        ours, theirs = self.self_attention, self.cross_attention
-        memories = [theirs.memory(tokens) for tokens in (style, timestep, audio)]
-        told, when, heard = [theirs.folded(memory) for memory in memories] if folded else memories
-        return LayerCondition(
-            ours.memory(style), ours.memory(timestep), told, when, theirs.alone(memories[-1]) if alone else heard
-        )
-
-    def blocks(
-        self, frames: Frames, condition: LayerCondition, rows: slice | None, bias: SelfBias, frame_mask: Tensor | None
-    ) -> Blocks:
-        """Frames (B, T, C) to frames (B, T, C), block after block where the clip is long.
-
-        All of the layer happens to one block before the next, so that it stays in the processor's cache.
+    def forward(
+        self,
+        x: Tensor,
+        tokens: Tensor | None,
+        audio: Tensor,
+        bias: Tensor | None,
+        frame_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Frames (B, T, C) to frames (B, T, C).
 
         Args:
-            frames: which frames -> (B, n, C).
-            condition: of this layer.
-            rows: which rows of the timestep table hold; None = attend to no condition tokens.
-            bias: of self-attention.
-            frame_mask: True = real frame, or None.
-
-        Yields:
-            (which frames, (B, n, C)), first frame to last.
+            x (Tensor (B, T, C)): frames.
+            tokens (Tensor (B, n, C)): condition tokens, or None.
+            audio (Tensor (B, T, C)): one row per frame.
+            bias (Tensor (B or 1, H or 1, T, n + T)): of self-attention, or None.
+            frame_mask (Tensor (B, T) bool): True = real frame, or None.
         """
-        self_tokens = cross_tokens = None
-        if rows is not None:
-            self_tokens = _join(condition.self_style, condition.self_timestep.rows(rows))
-            cross_tokens = _join(condition.cross_style, condition.cross_timestep.rows(rows))
-        for queries, attended in self.self_attention.blocks(
-            lambda wanted: self.norm1(frames(wanted)), self_tokens, bias
-        ):
-            block = frames(queries) + self.dropout(attended)
-            if isinstance(condition.audio, Alone):
-                attended = condition.audio.frames(queries).output
-            elif self.cross_bias:
-                attended = self.cross_attention(self.norm2(block), cross_tokens, condition.audio.frames(queries))
-            else:
-                assert isinstance(condition.audio, KeyValue) and not isinstance(
-                    cross_tokens, Folded
-                )  # see Denoiser.folds
-                attended = self.cross_attention.dense(self.norm2(block), cross_tokens, condition.audio, frame_mask)
-            block = block + self.dropout(attended)
-            yield queries, block + self.dropout(self.feedforward(self.norm3(block)))
+        x = x + self.dropout(self.self_attention(self.norm1(x), tokens, bias))
+        x = x + self.dropout(self.cross_attention(self.norm2(x), tokens, audio, frame_mask))
+        x = x + self.dropout(self.feedforward(self.norm3(x)))
+        return x
 
 
-class Denoiser(nn.Module):
-    """x_t, timestep, audio and style to the network's prediction (x_start, as the paper trains it).
-
-    h = layers(W_in x_t + b_in + positions), prediction = W_out h + b_out; W_out and b_out start at zero. The steps
-    between the two linear maps are `hidden`, so that sampling can stay between them (`latent.py`).
+class Denoiser(MotionModel):
+    """x_t, timestep, audio and conditions to the network's prediction (x_start, as the paper trains it).
 
     Args:
         motion_dim: D: 3V of vertex displacements, or the number of controls.
@@ -152,14 +88,22 @@ class Denoiser(nn.Module):
         feedforward: 2 C in the paper.
         heads: H.
         layers: L.
-        style_dim: S; a style is a vector (B, S), one-hot for a known speaker.
+        conditions: name -> numbers, of what is known of a clip; a style is one-hot for a known speaker.
+        tokens: the conditions that are attended to as tokens, as in the paper; the others are added to each layer's
+            frames. `timestep` is one of them. With none, cross-attention is a linear map of the audio.
+        condition_drop: name -> probability that training leaves the condition out; see `conditions`.
         period: p of positions and bias, frames: the fps of the corpus.
+        reach: periods (seconds) to either side that self-attention sees; None = the whole clip, at a cost that grows
+            with the square of its length.
         dropout: probability.
         self_bias: ablation: False = self-attention without distance bias.
         cross_bias: ablation: False = cross-attention to all audio frames.
-        condition_tokens: False = style and timestep are added to each layer's frames instead of being attended to
-            (docs/ablation.md); cross-attention is then a linear map of the audio, and nothing to do in a step.
+
+    Raises:
+        InputError: sizes that do not divide, or a token that is no condition.
     """
+
+    draws_noise = True
 
     def __init__(
         self,
@@ -169,192 +113,139 @@ class Denoiser(nn.Module):
         feedforward: int = 1024,
         heads: int = 4,
         layers: int = 1,
-        style_dim: int = 8,
+        conditions: Mapping[str, int] = {"style": 8},
+        tokens: Sequence[str] = ("style", TIMESTEP),
+        condition_drop: Mapping[str, float] = {},
         period: int = 30,
+        reach: float | None = 4.0,
         dropout: float = 0.1,
         self_bias: bool = True,
         cross_bias: bool = True,
-        condition_tokens: bool = True,
     ) -> None:
         super().__init__()
         if width % heads or width % 2 or audio_dim % 2:
             raise InputError(
                 f"denoiser: width {width} must be even and a multiple of heads {heads}, audio_dim {audio_dim} even"
             )
-        self.motion_dim, self.audio_dim, self.width, self.heads, self.style_dim = (
-            motion_dim,
-            audio_dim,
-            width,
-            heads,
-            style_dim,
-        )
-        self.period, self.self_bias, self.condition_tokens = period, self_bias, condition_tokens
+        if reach is not None and not reach > 0:
+            raise InputError(f"denoiser: reach={reach} must be a positive number of seconds, or null for all")
+        names = (*conditions, TIMESTEP)
+        for what, asked in (("tokens", tokens), ("condition_drop", condition_drop)):
+            if unknown := sorted(set(asked) - set(names)):
+                raise InputError(f"denoiser: unknown {what} {', '.join(unknown)}; known: {', '.join(names)}")
+        self.motion_dim, self.audio_dim, self.width, self.heads = motion_dim, audio_dim, width, heads
+        self.condition_sizes, self.tokens, self.period = dict(conditions), tuple(tokens), period
+        self.self_bias, self.cross_bias = self_bias, cross_bias
+        self.reach = None if reach is None else max(round(reach * period), 1)
+        cross_attention = (CrossAttention if tokens else OwnAudio) if cross_bias else FullCrossAttention
         self.input = nn.Linear(motion_dim, width)
         self.output = nn.Linear(width, motion_dim)
         self.audio = nn.Linear(audio_dim, width)
-        self.style = nn.Linear(style_dim, width * layers, bias=False)  # on one-hot vectors this is an embedding
-        self.timestep = nn.Sequential(
-            nn.Linear(audio_dim, width * layers), nn.SiLU(), nn.Linear(width * layers, width * layers)
+        self.timestep = TimestepCondition(audio_dim, width, layers)
+        self.conditions = nn.ModuleDict(
+            {n: VectorCondition(size, width, layers, condition_drop.get(n, 0.0)) for n, size in conditions.items()}
         )
-        self.layers = nn.ModuleList(DecoderLayer(width, feedforward, heads, dropout, cross_bias) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            DecoderLayer(width, feedforward, heads, dropout, cross_attention) for _ in range(layers)
+        )
         self.dropout = nn.Dropout(dropout)
-        self._products = Products()
-        nn.init.normal_(self.style.weight)  # as torch.nn.Embedding
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
     def forward(
-        self, x_t: Tensor, timestep: Tensor, audio_features: Tensor, style: Tensor, frame_mask: Tensor | None = None
+        self,
+        x_t: Tensor,
+        timestep: Tensor,
+        audio_features: Tensor,
+        conditions: Conditions,
+        frame_mask: Tensor | None = None,
     ) -> Tensor:
         """Prediction (B, T, D).
+
+            x_0 = W_in x_t + b_in + positions
+            x_l = layer_l(x_{l-1} + added_l | tokens_l, W_a audio + b_a)          l = 1 … L
+            prediction = W_out x_L + b_out                                        both zero before training
 
         Args:
             x_t (Tensor (B, T, D)): noisy motion state.
             timestep (Tensor (B,) int64): noise level of each item.
             audio_features (Tensor (B, T, D_a)): one row per motion frame.
-            style (Tensor (B, S)): style vectors.
+            conditions: name -> value (B, n).
             frame_mask (Tensor (B, T) bool): True = real frame; None = all are.
         """
-        condition = self._condition(audio_features, style, frame_mask, timestep, {})
-        frames = self.dropout(self.input(x_t) + condition.positions)
-        return self.output(whole(self.hidden(lambda wanted: frames[:, wanted], condition, slice(None)), x_t.shape[1]))
+        vectors = self.condition_vectors(conditions) | {TIMESTEP: self.timestep(timestep)}
+        tokens, added = self.as_tokens(vectors), self.as_addition(vectors)
+        audio = self.audio(audio_features)
+        bias = self.attention_bias(x_t.shape[1], frame_mask, x_t.device)
+        x = self.dropout(self.input(x_t) + self.positions(x_t.shape[1]))
+        for index, layer in enumerate(self.decoder_layers()):
+            if added is not None:
+                x = x + added[:, index, None]
+            x = layer(x, None if tokens is None else tokens[:, index], audio, bias, frame_mask)
+        prediction: Tensor = self.output(x)
+        return prediction
 
-    def condition(
+    def condition_vectors(self, conditions: Conditions) -> dict[str, Tensor]:
+        """Name -> one vector per layer (B or 1, L, C)."""
+        self.check_conditions(conditions)
+        return {name: module(conditions.get(name)) for name, module in self.conditions.items()}
+
+    def as_tokens(self, vectors: Mapping[str, Tensor]) -> Tensor | None:
+        """Those of `vectors` that are attended to: (B, L, n, C), None without any."""
+        chosen = [vectors[name] for name in self.tokens if name in vectors]
+        batch = max((len(vector) for vector in chosen), default=0)
+        return torch.stack([vector.expand(batch, -1, -1) for vector in chosen], 2) if chosen else None
+
+    def as_addition(self, vectors: Mapping[str, Tensor]) -> Tensor | None:
+        """The sum of those that are not (B, L, C), added to the frames of each layer; None without any."""
+        total: Tensor | None = None
+        for name, vector in vectors.items():
+            if name not in self.tokens:
+                total = vector if total is None else total + vector
+        return total
+
+    def positions(self, num_frames: int, first_frame: int = 0) -> Tensor:
+        """Positional encoding (T, C) of frames `first_frame` and on."""
+        weight = self.input.weight
+        return periodic_positions(num_frames, self.width, self.period, weight.device, first_frame).to(weight.dtype)
+
+    def attention_bias(self, num_frames: int, frame_mask: Tensor | None, device: torch.device) -> Tensor:
+        """Of self-attention (B or 1, H or 1, T, n + T): distance, reach and padding; zero for the n condition tokens."""
+        frames = torch.arange(num_frames, device=device)
+        bias = self.frame_bias(frames, frames)[None]
+        if frame_mask is not None:
+            bias = bias.masked_fill(~frame_mask[:, None, None], float("-inf"))
+        return F.pad(bias, (len(self.tokens), 0))
+
+    def frame_bias(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Bias (H or 1, n, m) between frames of given indices (n,) and (m,)."""
+        if self.self_bias:
+            return self_attention_bias(queries, keys, self.heads, self.period, self.reach)
+        distance = (queries[:, None] - keys).abs()
+        unseen = torch.zeros_like(distance) if self.reach is None else distance > self.reach
+        return torch.zeros(distance.shape, device=queries.device).masked_fill(unseen.bool(), float("-inf"))[None]
+
+    def decoder_layers(self) -> Iterable[DecoderLayer]:
+        """The layers, typed."""
+        return cast(Iterable[DecoderLayer], self.layers)
+
+    @property
+    def receptive_frames(self) -> int | None:
+        """Frames to either side that the prediction of a frame depends on; None = the whole clip."""
+        return len(self.layers) * self.reach if self.cross_bias and self.reach is not None else None
+
+    def learn(
         self,
-        audio_features: Tensor,
-        style: Tensor,
+        x_start: Tensor,
+        features: Tensor,
+        conditions: Conditions,
         frame_mask: Tensor | None,
-        timesteps: Sequence[int],
-        full_attention: bool = False,
-    ) -> Condition:
-        """Do the work that no sampling step changes.
+        diffusion: Diffusion,
+    ) -> Tensor:
+        """x_start (B, T, D) predicted from a noisy version of it."""
+        x_t, timestep = diffusion.noisy(x_start)
+        return diffusion.x_start(self(x_t, timestep, features, conditions, frame_mask), x_t, timestep)
 
-        Args:
-            audio_features (Tensor (B, T, D_a)): one row per motion frame.
-            style (Tensor (B, S)): style vectors.
-            frame_mask (Tensor (B, T) bool): True = real frame; None = all are.
-            timesteps: those the sampler will ask for.
-            full_attention: no limit to a frame's reach in long clips, see `attention.SelfBias`.
-        """
-        distinct = sorted(set(timesteps))
-        table = torch.tensor(distinct, device=audio_features.device)
-        rows = {t: row for row, t in enumerate(distinct)}
-        folded = self.folds(audio_features.shape[0] * audio_features.shape[1])
-        return self._condition(audio_features, style, frame_mask, table, rows, full_attention, folded)
-
-    @property
-    def has_latent_noise(self) -> bool:
-        """Whether noise begins as C numbers per frame, because the motion has more."""
-        return self.width < self.motion_dim
-
-    @property
-    def noise_dim(self) -> int:
-        """Numbers of noise per frame that `Space.start` takes: min(C, D), all that W_in lets the network see."""
-        return min(self.width, self.motion_dim)
-
-    def folds(self, num_frames: int) -> bool:
-        """Whether cross-attention to so many frames is folded: it sees three keys, drops none, has plain weights, and it fits."""
-        layers = cast(Sequence[DecoderLayer], self.layers)
-        exact = self.condition_tokens and self._narrow
-        plain = all(isinstance(layer.cross_attention.query, nn.Linear) for layer in layers)  # int8 layers are not
-        return exact and plain and 4 * num_frames * len(layers) * 2 * self.heads * self.width <= FOLDED_BYTES
-
-    @property
-    def _narrow(self) -> bool:
-        """Whether cross-attention sees one audio frame each and drops no key."""
-        return all(layer.cross_bias for layer in cast(Iterable[DecoderLayer], self.layers)) and not self.training
-
-    def in_space(self, space: str, condition: Condition) -> Space:
-        """The denoise callable for a sampler, in `latent`, `vertex` (the motion's own) or the cheaper (`auto`) space."""
-        return in_space(self, space, condition, self._products)
-
-    def hidden(self, frames: Frames, condition: Condition, rows: slice) -> Blocks:
-        """From W_in x_t + b_in + positions to h, both (B, T, C), block after block.
-
-        Args:
-            frames: which frames -> (B, n, C).
-            condition: see `condition`.
-            rows: of the timestep table that hold for the batch's items.
-
-        Yields:
-            (which frames, (B, n, C)), first frame to last.
-        """
-        style, timestep = condition.tokens
-        blocks: Blocks = iter(())
-        for index, layer in enumerate(cast(Iterable[DecoderLayer], self.layers)):
-            if index:
-                frames = _of(whole(blocks, condition.bias.num_frames))
-            if self.condition_tokens:
-                blocks = layer.blocks(frames, condition.layers[index], rows, condition.bias, condition.frame_mask)
-            else:
-                added = _plus(frames, style[:, None, index] + timestep[rows, None, index])
-                blocks = layer.blocks(added, condition.layers[index], None, condition.bias, condition.frame_mask)
-        return blocks
-
-    def frames(self, condition: Condition, start: int, stop: int, bias: SelfBias | None = None) -> Condition:
-        """The condition of frames start … stop - 1 only: views, and a bias of that length (or the one given)."""
-        mask = None if condition.frame_mask is None else condition.frame_mask[:, start:stop]
-        layers = tuple(replace(layer, audio=layer.audio.frames(slice(start, stop))) for layer in condition.layers)
-        if bias is None or mask is not None:
-            bias = self._bias(stop - start, mask, condition.bias.device)
-        return replace(condition, layers=layers, positions=condition.positions[start:stop], bias=bias, frame_mask=mask)
-
-    def _bias(self, num_frames: int, frame_mask: Tensor | None, device: torch.device, full: bool = False) -> SelfBias:
-        tokens = 2 if self.condition_tokens else 0
-        return SelfBias(num_frames, tokens, self.heads, self.period, self.self_bias, frame_mask, device, full)
-
-    def _condition(
-        self,
-        audio_features: Tensor,
-        style: Tensor,
-        frame_mask: Tensor | None,
-        timesteps: Tensor,
-        rows: dict[int, int],
-        full: bool = False,
-        folded: bool = False,
-    ) -> Condition:
-        dtype = self.audio.weight.dtype
-        audio = self.audio(audio_features.to(dtype))
-        style_tokens = self.style(style.to(dtype)).unflatten(-1, (len(self.layers), -1))
-        timestep_tokens = self.timestep(timestep_sinusoid(timesteps, self.audio_dim).to(dtype)).unflatten(
-            -1, (len(self.layers), -1)
-        )
-        layers = tuple(
-            layer.condition(
-                style_tokens[:, [index]],
-                timestep_tokens[:, [index]],
-                audio,
-                folded,
-                not self.condition_tokens and self._narrow,
-            )
-            for index, layer in enumerate(cast(Iterable[DecoderLayer], self.layers))
-        )
-        bias = self._bias(audio.shape[1], frame_mask, audio.device, full)
-        positions = periodic_positions(audio.shape[1], self.width, self.period, audio.device).to(audio.dtype)
-        return Condition(layers, (style_tokens, timestep_tokens), rows, positions, bias, frame_mask)
-
-
-def timestep_sinusoid(timestep: Tensor, dim: int) -> Tensor:
-    """[cos, sin] of t / 10000^(2k / dim), k = 0 … dim/2 - 1: (n, dim) float32 (Vaswani et al. 2017; cosines first)."""
-    frequency = torch.exp(torch.arange(dim // 2, device=timestep.device) * (-math.log(10000.0) / (dim // 2)))
-    angle = timestep.float()[:, None] * frequency
-    return torch.cat([angle.cos(), angle.sin()], -1)
-
-
-def _of(x: Tensor) -> Frames:
-    return lambda wanted: x[:, wanted]
-
-
-def _plus(frames: Frames, token: Tensor) -> Frames:
-    return lambda wanted: frames(wanted) + token
-
-
-def _join(style: Memory, timestep: Memory) -> Memory:
-    """Tokens [style, timestep] (B, H, 2, …); either side may be shared by all items."""
-    batch = max(len(style.key), len(timestep.key))
-    return type(style)(
-        *(
-            torch.cat([a.expand(batch, -1, -1, -1), b.expand(batch, -1, -1, -1)], 2)
-            for a, b in zip(style, timestep, strict=True)
-        )
-    )
+    def generate(self, features: Tensor, conditions: Conditions, frame_mask: Tensor | None, sampler: Sampler) -> Tensor:
+        """What the sampler makes of this denoiser."""
+        return sampler(self, features, conditions, frame_mask)

@@ -1,30 +1,16 @@
-"""DiffSpeaker: audio encoder, denoiser and motion space in one module; speech and noisy motion in, clean motion out."""
+"""DiffSpeaker: audio encoder, motion model and motion groups in one module."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models.autoregressive import AutoregressiveDecoder
-from diffspeaker3d.models.denoiser import Denoiser
-from diffspeaker3d.models.encoders.base import AudioEncoder, length_mask
+from diffspeaker3d.models.encoders.base import AudioEncoder
 from diffspeaker3d.models.motion import ControlMotion, VertexMotion
-
-
-class Prediction(NamedTuple):
-    """What one pass of the network says.
-
-    Attributes:
-        motion (Tensor (B, T, D)): in the schedule's prediction type, state space.
-        viseme_logits (Tensor (B, T, num_visemes)): what is being said, from the audio alone; None without that head.
-    """
-
-    motion: Tensor
-    viseme_logits: Tensor | None
+from diffspeaker3d.models.motion_model import Conditions, MotionModel, Sampler
 
 
 class DiffSpeaker(nn.Module):
@@ -32,7 +18,8 @@ class DiffSpeaker(nn.Module):
 
     Args:
         audio_encoder: waveform to audio features, one row per motion frame.
-        denoiser: takes those features and this motion space's states; or a `Generator`, the autoregressive baseline.
+        denoiser: the motion model: a `Denoiser`, or another `MotionModel` in its place. Takes those features and the
+            states of this motion.
         motion: between states and the face's own units.
         fps: motion frames per second; the encoder's.
         style_names: one per style dimension, the speakers of the training corpus.
@@ -44,7 +31,7 @@ class DiffSpeaker(nn.Module):
     def __init__(
         self,
         audio_encoder: AudioEncoder,
-        denoiser: Denoiser | AutoregressiveDecoder,
+        denoiser: MotionModel,
         motion: VertexMotion | ControlMotion,
         *,
         fps: float,
@@ -56,35 +43,21 @@ class DiffSpeaker(nn.Module):
         super().__init__()
         _fits("audio width", audio_encoder.width, denoiser.audio_dim)
         _fits("motion dimension", motion.dim, denoiser.motion_dim)
-        _fits("number of styles", len(style_names), denoiser.style_dim)
+        _fits("number of styles", len(style_names), denoiser.condition_sizes.get("style", 0))
         if audio_encoder.fps != fps:
             raise InputError(
                 f"model: fps {fps} of the motion does not fit fps {audio_encoder.fps} of the audio encoder"
             )
         self.audio_encoder = audio_encoder
-        self.denoiser: Denoiser | AutoregressiveDecoder = denoiser
+        self.denoiser = denoiser
         self.motion = motion
         self.fps, self.style_names = float(fps), tuple(style_names)
         self.topology, self.topology_hash = topology, topology_hash
         self.viseme_head = nn.Linear(audio_encoder.width, num_visemes) if num_visemes else None
 
-    def forward(
-        self, x_t: Tensor, timestep: Tensor, waveform: Tensor, num_samples: Tensor, num_frames: Tensor, style: Tensor
-    ) -> Prediction:
-        """One training pass of a diffusion model.
-
-        Args:
-            x_t (Tensor (B, T, D)): noisy states, T = num_frames.max().
-            timestep (Tensor (B,) int64): noise level of each item.
-            waveform (Tensor (B, N) float32): 16 kHz.
-            num_samples (Tensor (B,) int64): real samples of each item.
-            num_frames (Tensor (B,) int64): real frames of each item.
-            style (Tensor (B, S)): see `style_vectors`.
-        """
-        features = self.audio_encoder(waveform, num_samples, num_frames)
-        mask = length_mask(num_frames, x_t.shape[1])
-        motion = self.denoiser(x_t, timestep, features, style, mask)
-        return Prediction(motion, self.viseme_logits(features))
+    def generate(self, features: Tensor, conditions: Conditions, frame_mask: Tensor | None, sampler: Sampler) -> Tensor:
+        """Motion states (B, T, D) from audio features (B, T, D_a); see `MotionModel.generate`."""
+        return self.denoiser.generate(features, conditions, frame_mask, sampler)
 
     def viseme_logits(self, audio_features: Tensor) -> Tensor | None:
         """(B, T, num_visemes) from audio features (B, T, D_a); None without a viseme head."""
@@ -111,7 +84,7 @@ class DiffSpeaker(nn.Module):
                 if len(style) != size:
                     raise InputError(f"a style vector needs {size} numbers, got {len(style)}")
                 row.copy_(torch.as_tensor(style, dtype=torch.float32))
-        return rows.to(self.denoiser.style.weight.device)
+        return rows.to(next(self.denoiser.parameters()).device)
 
 
 def _fits(what: str, ours: int, theirs: int) -> None:

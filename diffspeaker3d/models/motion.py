@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.errors import InputError
 
+Channels = slice | list[int]
+
 
 @runtime_checkable
 class MotionSpace(Protocol):
-    """State (B, T, D) of unit variance: named groups of channels side by side, each with its own scale.
+    """State (B, T, D) of unit variance: named groups of channels, each with its own scale.
 
     Attributes:
         dim: D.
@@ -22,7 +24,7 @@ class MotionSpace(Protocol):
     """
 
     dim: int
-    groups: Mapping[str, slice]
+    groups: Mapping[str, Channels]
 
     def encode(self, motion: Tensor) -> Tensor:
         """Motion in its own units (..., D) to state (..., D)."""
@@ -48,7 +50,7 @@ class VertexMotion(nn.Module):
         if not scale > 0:
             raise InputError(f"motion: scale must be positive, got {scale}; is the corpus without motion?")
         self.dim = 3 * num_vertices
-        self.groups: Mapping[str, slice] = {"vertices": slice(0, self.dim)}
+        self.groups: Mapping[str, Channels] = {"vertices": slice(0, self.dim)}
         self.register_buffer("scale", torch.tensor(float(scale)))
 
     def encode(self, motion: Tensor) -> Tensor:
@@ -67,7 +69,7 @@ class ControlMotion(nn.Module):
         names: the K controls; D = K.
         mean: per channel (K,), default 0.
         scale: per channel (K,), standard deviation over the training split, default 1.
-        groups: name -> names of its controls, which must stand side by side; default one group `controls`.
+        groups: name -> names of its controls, each in one group at most; default one group `controls`.
     """
 
     mean: Tensor
@@ -83,7 +85,7 @@ class ControlMotion(nn.Module):
         super().__init__()
         self.names = tuple(names)
         self.dim = len(self.names)
-        self.groups: Mapping[str, slice] = _slices(self.names, groups or {"controls": self.names})
+        self.groups: Mapping[str, Channels] = _channels(self.names, groups or {"controls": self.names})
         for what, values in (("mean", mean), ("scale", scale)):
             if values is not None and len(values) != self.dim:
                 raise InputError(f"motion: {what} has {len(values)} values for {self.dim} controls")
@@ -107,14 +109,14 @@ class ControlMotion(nn.Module):
         return close_lips(self.decode(state), self.names)
 
 
-def _slices(names: tuple[str, ...], groups: Mapping[str, Sequence[str]]) -> dict[str, slice]:
-    slices = {}
+def _channels(names: tuple[str, ...], groups: Mapping[str, Sequence[str]]) -> dict[str, Channels]:
+    """Each group's channels: a slice (a view of the state) where they stand side by side, otherwise their indices."""
+    found: dict[str, Channels] = {}
     for group, members in groups.items():
         unknown = [name for name in members if name not in names]
         if unknown or not members:
             raise InputError(f"motion: group {group} names {unknown or 'no controls'}; known: {', '.join(names)}")
         indices = [names.index(name) for name in members]
-        if indices != list(range(indices[0], indices[0] + len(indices))):
-            raise InputError(f"motion: the controls of group {group} must stand side by side in the names")
-        slices[group] = slice(indices[0], indices[-1] + 1)
-    return slices
+        neighbours = indices == list(range(indices[0], indices[0] + len(indices)))
+        found[group] = slice(indices[0], indices[-1] + 1) if neighbours else indices
+    return found

@@ -14,25 +14,22 @@ from omegaconf import DictConfig, OmegaConf
 
 from diffspeaker3d import __version__
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
+from diffspeaker3d.controls.groups import CONTROLS_OF
 from diffspeaker3d.controls.lipsync import LipRule
 from diffspeaker3d.controls.style import PRESETS, STYLE_NAMES
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.data.statistics import motion_statistics
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models import DiffSpeaker, Generator, build, load_checkpoint, read_config
+from diffspeaker3d.models import DiffSpeaker, build, load_checkpoint, read_config
 from diffspeaker3d.speech.phones import VISEMES
 
 log = logging.getLogger(__name__)
 
 QUIETEST_SCALE = 0.02  # a control that hardly moves is not blown up to unit variance
-# Controls that are learned as one group each: neighbours in CONTROL_NAMES, so that they are slices.
-CONTROL_GROUPS = {
-    "eyes": CONTROL_NAMES[:14], "mouth": CONTROL_NAMES[14:41], "brows_cheeks_nose": CONTROL_NAMES[41:51], "tongue": CONTROL_NAMES[51:],
-}  # fmt: skip
 # Lips should differ little from seed to seed; chance that the sound does not ask for is error there (docs/voice.md).
 TEMPERATURE = {"mouth": 0.5, "tongue": 0.5}
 # What belongs to a corpus, not to speech: never taken from another, or (with the second) only where the size is the same.
-OF_THE_CORPUS = ("motion.", "denoiser.style.")
+OF_THE_CORPUS = ("motion.", "denoiser.conditions.style.")
 OF_THE_TOPOLOGY = ("denoiser.input.", "denoiser.output.", "viseme_head.")
 
 
@@ -50,7 +47,7 @@ def build_model(cfg: DictConfig, corpus: Corpus) -> tuple[dict[str, Any], DiffSp
     denoiser_node |= {
         "motion_dim": motion.dim,
         "audio_dim": encoder.width,
-        "style_dim": len(corpus.styles),
+        "conditions": {"style": len(corpus.styles)},
         "period": round(corpus.fps),
     }
     has_phones = (corpus.root / "phones").is_dir()
@@ -86,7 +83,7 @@ def build_model(cfg: DictConfig, corpus: Corpus) -> tuple[dict[str, Any], DiffSp
         config["styles"] = dict(PRESETS)
         # Sparse events that nothing in the sound announces: a small model samples too few of them (docs/voice.md).
         config["procedural"] = ["lids", "gaze", "brows"]
-        if not isinstance(model.denoiser, Generator):
+        if model.denoiser.draws_noise:
             config["sampling"]["temperature"] = dict(TEMPERATURE)
     if corpus.motion == "controls" and num_visemes:
         config["lips"] = asdict(LipRule())
@@ -159,7 +156,7 @@ def _motion_node(corpus: Corpus, motion_scale: str | float) -> dict[str, Any]:
             "scale": scale,
         }
     scales = [max(s, QUIETEST_SCALE) if motion_scale == "auto" else float(motion_scale) for s in statistics.scale]
-    groups = {name: list(members) for name, members in CONTROL_GROUPS.items()}
+    groups = {name: list(members) for name, members in CONTROLS_OF.items()}
     return {
         "_target_": "diffspeaker3d.models.ControlMotion",
         "names": list(CONTROL_NAMES),

@@ -1,6 +1,6 @@
 """Training step: noise on the left of the design's arrows, losses on the right.
 
-A `Generator` in the denoiser's place makes its motion without noise; the two kinds part in `predict` and in `sample`.
+What noise is for is the motion model's affair: `learn` is given this module as its `Diffusion`, and may leave it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from diffspeaker3d.diffusion import NoiseSchedule
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.generation.sample import Sampling, sample
 from diffspeaker3d.losses import ControlLoss, VertexLoss
-from diffspeaker3d.models import DiffSpeaker, Generator
+from diffspeaker3d.models import DiffSpeaker
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 MakeRate = Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]
@@ -34,7 +34,7 @@ TIMESTEPS: Mapping[str, Callable[[Tensor], Tensor]] = {
 
 
 class SpeechTraining(LightningModule):
-    """Learns x_start from noisy motion and speech (a `Generator`: from speech), and keeps an exponential moving average of the weights.
+    """Learns to predict motion from speech, and keeps an exponential moving average of the weights.
 
     All randomness of a step (timesteps, noise, dropout, warps) follows from (seed, step, rank), so a resumed run
     continues bit for bit. Timesteps and noise are those of the global batch, each rank taking its part, so that n
@@ -76,7 +76,7 @@ class SpeechTraining(LightningModule):
         self.model, self.schedule, self.losses = model, schedule, losses
         self.average = AveragedModel(model, avg_fn=functools.partial(moving_average, ema_decay)).requires_grad_(False)
         self.make_optimizer, self.make_rate = optimizer, rate
-        self.draws = 1 if isinstance(model.denoiser, Generator) else draws
+        self.draws = draws if model.denoiser.draws_noise else 1
         self.steps, self.seed = steps, seed
         self.timestep_of = TIMESTEPS[timesteps]
         self.step_seed = 0
@@ -99,28 +99,28 @@ class SpeechTraining(LightningModule):
     def terms(self, model: DiffSpeaker, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Loss terms of one batch at `draws` random noise levels per clip."""
         features = audio_features(model, batch)
-        x_start, mask, style, heard = (
-            tensor.repeat_interleave(self.draws, 0)
-            for tensor in (model.motion.encode(batch["motion"]), batch["frame_mask"], batch["style"], features)
+        conditions = conditions_of(model, batch)
+        x_start, mask, repeated = (
+            repeat(model.motion.encode(batch["motion"]), self.draws),
+            repeat(batch["frame_mask"], self.draws),
+            {name: repeat(value, self.draws) for name, value in conditions.items()},
         )
-        prediction = self.predict(model, x_start, heard, style, mask)
+        prediction = model.denoiser.learn(x_start, repeat(features, self.draws), repeated, mask, self)
         if isinstance(self.losses, VertexLoss):
             return self.losses(prediction, x_start, mask, model.motion)
         logits, visemes = model.viseme_logits(features), batch.get("viseme")
         if logits is None or visemes is None:
             return self.losses(prediction, x_start, mask, model.motion)
-        repeated = (tensor.repeat_interleave(self.draws, 0) for tensor in (logits, visemes))
-        return self.losses(prediction, x_start, mask, model.motion, *repeated)
+        spoken = (repeat(tensor, self.draws) for tensor in (logits, visemes))
+        return self.losses(prediction, x_start, mask, model.motion, *spoken)
 
-    def predict(
-        self, model: DiffSpeaker, x_start: Tensor, features: Tensor, style: Tensor, frame_mask: Tensor
-    ) -> Tensor:
-        """What the network makes of x_start (B, T, D): from a noisy version of it, or from speech alone."""
-        if isinstance(model.denoiser, Generator):
-            return model.denoiser.learn(features, style)
+    def noisy(self, x_start: Tensor) -> tuple[Tensor, Tensor]:
+        """x_t and timesteps of clean states, see `MotionModel.learn`."""
         timestep, noise = self.draw(x_start)
-        x_t = self.schedule.add_noise(x_start, noise, timestep)
-        output = model.denoiser(x_t, timestep, features, style, frame_mask)
+        return self.schedule.add_noise(x_start, noise, timestep), timestep
+
+    def x_start(self, output: Tensor, x_t: Tensor, timestep: Tensor) -> Tensor:
+        """What the network's output says of x_start."""
         return self.schedule.x_start(output, x_t, timestep)
 
     def draw(self, x_start: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,7 +157,7 @@ class SpeechTraining(LightningModule):
     def sample(self, model: DiffSpeaker, batch: dict[str, Any], seed: int) -> Tensor:
         """Sampled motion state (B, T, D) for a batch."""
         seeds = [seed + item for item in range(len(batch["frame_mask"]))]
-        conditions = {"style": batch["style"]}
+        conditions = conditions_of(model, batch)
         features, options = audio_features(model, batch), Sampling(steps=self.steps)
         return sample(model, self.schedule, features, conditions, options, seeds, batch["frame_mask"])
 
@@ -174,6 +174,16 @@ def audio_features(model: DiffSpeaker, batch: dict[str, Any]) -> Tensor:
         return model.audio_encoder.refine(batch["audio_features"], batch["num_frames"])
     features: Tensor = model.audio_encoder(batch["waveform"], batch["num_samples"], batch["num_frames"])
     return features
+
+
+def conditions_of(model: DiffSpeaker, batch: dict[str, Any]) -> dict[str, Tensor]:
+    """What the model takes to be known of each clip, by name (B, n)."""
+    return {name: batch[name] for name in model.denoiser.condition_sizes}
+
+
+def repeat(values: Tensor, times: int) -> Tensor:
+    """Each item so many times in a row (B times, ...)."""
+    return values.repeat_interleave(times, 0)
 
 
 def moving_average(decay: float, average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:

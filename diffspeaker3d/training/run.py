@@ -13,10 +13,16 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
+
+from diffspeaker3d.errors import InputError, missing_extra
+
+try:  # before anything that loads it, too
+    from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+    from lightning.pytorch.callbacks import EarlyStopping
+    from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+except ModuleNotFoundError as error:
+    raise missing_extra("training", "lightning", "train") from error
 
 from diffspeaker3d import __version__
 from diffspeaker3d.data.augment import Augmentation
@@ -24,7 +30,6 @@ from diffspeaker3d.data.clips import Voices
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.data.loader import ClipDataModule
 from diffspeaker3d.data.prepared import open_corpus
-from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
 from diffspeaker3d.models import AudioEncoder, DiffSpeaker, save_checkpoint
 from diffspeaker3d.training.assemble import build_model

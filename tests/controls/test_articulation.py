@@ -8,7 +8,7 @@ import yaml
 
 from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
 from diffspeaker3d.controls.articulation import articulate
-from diffspeaker3d.controls.expression import MOTION_GROUPS
+from diffspeaker3d.controls.groups import CONTROLS_OF
 from diffspeaker3d.controls.style import PRESETS, STYLE_NAMES, Manner, style_vector
 from diffspeaker3d.controls.targets import HAND_MADE, PEOPLE, RULES_FOLDER, SEAL, load_rules
 from diffspeaker3d.errors import InputError
@@ -34,7 +34,7 @@ def test_shape_and_groups(fps: float) -> None:
     phones, duration = spell("p ah1 p iy")
     controls = articulate(phones, duration, fps)
     assert controls.shape == (int(duration * fps), len(CONTROL_NAMES)) and controls.dtype == np.float32
-    others = [K[n] for group in ("lids", "gaze", "brows") for n in MOTION_GROUPS[group]]
+    others = [K[n] for group in ("lids", "gaze", "brows") for n in CONTROLS_OF[group]]
     assert not controls[:, others].any()
 
 

@@ -7,7 +7,6 @@ from diffspeaker3d.controls.expression import (
     GAZE_DEGREES,
     GAZE_LIMIT_DEGREES,
     LIP_CHANNELS,
-    MOTION_GROUPS,
     expressions,
 )
 from diffspeaker3d.controls.style import Manner, draw_style, style_vector
@@ -20,11 +19,6 @@ K = {name: index for index, name in enumerate(CONTROL_NAMES)}
 def blink_onsets(controls: np.ndarray) -> np.ndarray:
     shut = controls[:, K["eyeBlinkLeft"]] > 0.6
     return np.flatnonzero(shut[1:] & ~shut[:-1])
-
-
-def test_groups_partition_the_controls() -> None:
-    names = [name for group in MOTION_GROUPS.values() for name in group]
-    assert sorted(names) == sorted(CONTROL_NAMES)
 
 
 def test_blinks_a_minute_are_those_of_people_talking() -> None:

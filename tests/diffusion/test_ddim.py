@@ -98,3 +98,22 @@ def test_x_T_is_left_alone_and_eta_needs_noise() -> None:
     assert torch.equal(x_T, randn(0))
     with pytest.raises(InputError, match="noise source"):
         ddim_sample(curved, NoiseSchedule(), x_T, SamplingOptions(5, eta=1.0))
+
+
+@pytest.mark.parametrize("sampler", [ddim_sample, official_sample])
+def test_every_step_is_shown_and_may_be_edited(sampler) -> None:
+    """The watcher sees x_t and the edited x_start of each step; the last edit is the answer of DDIM."""
+    seen: list[tuple[int, Tensor, Tensor]] = []
+    sampled = sampler(
+        lambda x_t, t: torch.tanh(x_t),
+        NoiseSchedule(),
+        randn(0),
+        SamplingOptions(5),
+        edit=lambda x_start: x_start.clamp(-0.1, 0.1),
+        watch=lambda step, x_t, x_start: seen.append((step, x_t.clone(), x_start)),
+    )
+    assert [step for step, _, _ in seen] == [1, 2, 3, 4, 5]
+    torch.testing.assert_close(seen[0][1], randn(0))
+    assert all(x_start.abs().max() <= 0.1 for _, _, x_start in seen)
+    if sampler is ddim_sample:
+        torch.testing.assert_close(sampled, seen[-1][2])

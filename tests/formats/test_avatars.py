@@ -16,6 +16,7 @@ from diffspeaker3d.controls.arkit import ARKIT_NAMES
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.formats import load_animation, save
 from diffspeaker3d.formats.character import save_on_head, write
+from diffspeaker3d.generation.jobs import open_template
 from diffspeaker3d.geometry.gltf import ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER, BufferBuilder, pack
 from diffspeaker3d.heads.character import load_character
 from diffspeaker3d.heads.open import is_head_file, open_head
@@ -36,7 +37,7 @@ def avatar(path: Path, labels: list[str] | None, extensions: dict[str, Any] | No
     vertices = generator.normal(size=(60, 3))
     vertices = (0.1 * vertices / np.linalg.norm(vertices, axis=1, keepdims=True)).astype(np.float32)
     faces = ConvexHull(vertices).simplices
-    deltas = generator.normal(size=(len(labels or "four"), *vertices.shape)).astype(np.float32) * 0.002
+    deltas = generator.normal(size=(4 if labels is None else len(labels), *vertices.shape)).astype(np.float32) * 0.002
     buffer = BufferBuilder()
     mesh = {
         "primitives": [{
@@ -204,3 +205,11 @@ def test_a_vrm_comes_from_a_vrm(shaped: Animation, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is no VRM avatar; write \.glb"):
         write(shaped, tmp_path / "out.vrm", plain)
     assert not (tmp_path / "out.vrm").exists()
+
+
+def test_a_map_needs_a_character(shaped: Animation, tmp_path: Path) -> None:
+    (tmp_path / "map.yaml").write_text("Mund: jawOpen\n")
+    with pytest.raises(InputError, match=r"map\.yaml: says what drives the shapes of a head of yours"):
+        open_template("maya", None, shaped.topology, str(tmp_path / "map.yaml"))
+    with pytest.raises(InputError, match="has no shapes to be named; leave it out"):
+        open_head(str(avatar(tmp_path / "bare.glb", [])), shaped.topology, names=str(tmp_path / "map.yaml"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from diffspeaker3d.animation import Animation
@@ -34,10 +35,11 @@ def character(
     jaw: str = "CC_Base_JawRoot",
     eyes: tuple[str, str] = ("CC_Base_L_Eye", "CC_Base_R_Eye"),
     chin_on_bone: bool = False,
+    rigid: bool = False,
 ) -> Path:
     """The mannequin as a rig: its skin with some shapes, teeth, tongue and eyes on bones without any.
 
-    `armature` stands above the bones, and their bind pose is the mannequin in the scene; every bone's own axes are turned too.
+    With `rigid`, parts hang on bones in place of being bound to them. `armature` stands above the bones, and their bind pose is the mannequin in the scene; every bone's own axes are turned too.
     """
     rest = mannequin.template().astype(np.float64)
     basis = mannequin.blendshapes
@@ -88,10 +90,14 @@ def character(
             deltas = [basis.deltas[basis.names.index(shape)][vertices] for shape in shapes]
             primitive["targets"] = [{"POSITION": buffer.accessor(d, "VEC3", ARRAY_BUFFER, bounds=True)} for d in deltas]
             mesh["extras"] = {"targetNames": list(shapes)}
-        nodes.append({"name": name, "mesh": len(meshes), "skin": 0})
+        if rigid:
+            nodes[1 + bone].setdefault("children", []).append(len(nodes))
+            nodes.append({"name": name, "mesh": len(meshes), **_trs(np.linalg.inv(worlds[bone]))})
+        else:
+            nodes.append({"name": name, "mesh": len(meshes), "skin": 0})
         meshes.append(mesh)
     document = {
-        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0, *range(5, len(nodes))]}], "nodes": nodes,
+        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0] if rigid else [0, *range(5, len(nodes))]}], "nodes": nodes,
         "meshes": meshes, "skins": [{"joints": [1, 2, 3, 4], "inverseBindMatrices": inverse}],
         "accessors": buffer.accessors, "bufferViews": buffer.views,
     }  # fmt: skip
@@ -206,6 +212,25 @@ def test_a_vrm_says_which_bones_and_how_far(extension: dict[str, Any], mannequin
     assert set(turns) == {"b1", "b2", "b3"}
     assert np.degrees(np.linalg.norm(turns["b2"].vectors["eyeLookUpLeft"])) == pytest.approx(2.5)
     assert np.degrees(np.linalg.norm(turns["b3"].vectors["eyeLookDownRight"])) == pytest.approx(25)
+
+
+@pytest.mark.parametrize("degrees", [0, 180])
+def test_an_avatar_of_vrm_0_looks_ahead(degrees: int, mannequin: Topology, tmp_path: Path) -> None:
+    gltf = open_gltf(character(tmp_path / "me.glb", mannequin, np.eye(4), rigid=True))
+    document = {**gltf.json, "extensions": VRM0}
+    document["nodes"][0]["rotation"] = Rotation.from_euler("y", degrees, degrees=True).as_quat().tolist()
+    (tmp_path / "me.vrm").write_bytes(pack(document, bytes(gltf.buffers[0] or b""), ".glb"))
+    found = load_character(tmp_path / "me.vrm")
+    topology = character_topology(found)
+    moved = np.asarray(found.perform(performance(mannequin, jawOpen=[1]), topology).vertices[0])
+    assert cKDTree(moved).query(truth(mannequin, "skin", jawOpen=1))[0].max() < 1e-5
+
+
+def test_rigid_parts_turn_with_their_bone(mannequin: Topology, tmp_path: Path) -> None:
+    found = load_character(character(tmp_path / "rig.glb", mannequin, ARMATURES["turned"], rigid=True))
+    assert [turn.name for turn in found.turns] == ["CC_Base_JawRoot", "CC_Base_L_Eye", "CC_Base_R_Eye"]
+    write(performance(mannequin, jawOpen=[0, 1]), tmp_path / "out.glb", found)
+    assert np.abs(shown(tmp_path / "out.glb", 1, "Lower") - truth(mannequin, "teeth_lower", jawOpen=1)).max() < 0.004
 
 
 def test_eyes_with_look_shapes_are_left_to_them(mannequin: Topology, tmp_path: Path) -> None:

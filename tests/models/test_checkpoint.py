@@ -16,7 +16,7 @@ CONFIG: dict[str, Any] = {
         "_target_": "diffspeaker3d.models.DiffSpeaker",
         "audio_encoder": {"_target_": "diffspeaker3d.models.MelEncoder", "fps": 30, "width": 8, "num_mels": 10, "dilations": [1, 2]},
         "denoiser": {
-            "_target_": "diffspeaker3d.models.Denoiser", "motion_dim": 6, "audio_dim": 8, "width": 16, "feedforward": 16, "style_dim": 2,
+            "_target_": "diffspeaker3d.models.Denoiser", "motion_dim": 6, "audio_dim": 8, "width": 16, "feedforward": 16, "conditions": {"style": 2},
         },
         "motion": {"_target_": "diffspeaker3d.models.VertexMotion", "num_vertices": 2, "scale": 0.25},
         "fps": 30, "style_names": ["anna", "ben"], "topology": "pair", "num_visemes": 3,
@@ -30,6 +30,16 @@ def model() -> DiffSpeaker:
     built: DiffSpeaker = build(CONFIG["model"]).eval()
     torch.nn.init.normal_(built.denoiser.output.weight)
     return built
+
+
+def answers(network: DiffSpeaker) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the network makes of one batch: motion and viseme logits."""
+    x_t, timestep, waveform, num_samples, num_frames, style = batch()
+    with torch.no_grad():
+        features = network.audio_encoder(waveform, num_samples, num_frames)
+        logits = network.viseme_logits(features)
+        assert logits is not None
+        return network.denoiser(x_t, timestep, features, {"style": style}), logits
 
 
 def batch() -> tuple[torch.Tensor, ...]:
@@ -49,11 +59,9 @@ def test_round_trip_gives_the_same_output_and_configuration(tmp_path: Path) -> N
     original.motion.scale.fill_(0.5)
     save_checkpoint(tmp_path / "c", original, CONFIG, "# card\n")
     loaded, config = load_checkpoint(tmp_path / "c")
-    with torch.no_grad():
-        ours, theirs = original(*batch()), loaded(*batch())
-    torch.testing.assert_close(tuple(ours), tuple(theirs))
+    torch.testing.assert_close(answers(loaded), answers(original))
     assert float(loaded.motion.scale) == 0.5
-    assert config["schedule"] == CONFIG["schedule"] and config["format_version"] == 1
+    assert config["schedule"] == CONFIG["schedule"] and config["format_version"] == 2
     assert (tmp_path / "c" / "model_card.md").read_text() == "# card\n"
     assert len(checkpoint_hash(tmp_path / "c")) == 16
 
@@ -68,8 +76,7 @@ def test_half_size_storage_loads_as_float32_and_is_near(tmp_path: Path) -> None:
     loaded, _ = load_checkpoint(tmp_path / "half")
     assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
     assert torch.equal(loaded.motion.scale, original.motion.scale)
-    with torch.no_grad():
-        torch.testing.assert_close(loaded(*batch()).motion, original(*batch()).motion, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(answers(loaded)[0], answers(original)[0], atol=0.02, rtol=0.02)
 
 
 def test_saving_again_replaces_and_leaves_no_litter(tmp_path: Path) -> None:
@@ -135,7 +142,7 @@ def test_wrong_arguments_versions_and_folders_are_one_line(tmp_path: Path) -> No
         load_checkpoint(tmp_path)
     save_checkpoint(tmp_path / "c", model(), CONFIG, "")
     path = tmp_path / "c" / "config.yaml"
-    path.write_text(path.read_text().replace("format_version: 1", "format_version: 99"))
+    path.write_text(path.read_text().replace("format_version: 2", "format_version: 99"))
     with pytest.raises(InputError, match="99"):
         load_checkpoint(tmp_path / "c")
 

@@ -89,21 +89,15 @@ def test_converts_and_predicts(encoder: str, tmp_path: Path) -> None:
     model, config = load_checkpoint(tmp_path / "ours")
     assert model.fps == 25 and model.style_names[0] == "F2" and model.denoiser.period == 25
     assert config["sampling"] == {"sampler": "official", "steps": 50, "spacing": "leading"}
-    assert torch.equal(model.denoiser.style(torch.eye(S)), state["denoiser.obj_vector.weight"])
+    assert torch.equal(model.denoiser.conditions["style"](torch.eye(S))[:, 0], state["denoiser.obj_vector.weight"])
     attention = model.denoiser.layers[0].cross_attention
     stacked = torch.cat([attention.query.weight, attention.key_value.weight])
     assert torch.equal(stacked, state["denoiser.transformer_decoder.layers.0.multihead_attn.in_proj_weight"])
     waveform = torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        out = model(
-            torch.randn(1, 25, D),
-            torch.tensor([5]),
-            waveform,
-            torch.tensor([16000]),
-            torch.tensor([25]),
-            torch.eye(S)[:1],
-        )
-    assert out.motion.shape == (1, 25, D) and out.motion.abs().max() > 0.1
+        features = model.audio_encoder(waveform, torch.tensor([16000]), torch.tensor([25]))
+        motion = model.denoiser(torch.randn(1, 25, D), torch.tensor([5]), features, {"style": torch.eye(S)[:1]})
+    assert motion.shape == (1, 25, D) and motion.abs().max() > 0.1
 
 
 def test_nothing_but_tensors_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

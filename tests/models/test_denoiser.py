@@ -1,4 +1,4 @@
-"""The denoiser: exact against the official one, indifferent to padding, the same in both spaces."""
+"""The plain denoiser: exact against a dense implementation, indifferent to padding, readable from outside."""
 
 from pathlib import Path
 from typing import Any
@@ -6,313 +6,230 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_denoiser import VARIANTS, inputs, tiny
 from torch import Tensor
 
-from diffspeaker3d.diffusion import (
-    NoiseSchedule,
-    SamplingOptions,
-    ddim_sample,
-    initial_noise,
-    official_sample,
-    windowed,
-)
+from diffspeaker3d.diffusion import NoiseSchedule, SamplingOptions, official_sample
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.models import Denoiser, attention, in_precision
+from diffspeaker3d.models import Denoiser
 from diffspeaker3d.models.attention import periodic_positions, self_attention_bias
 from diffspeaker3d.models.convert import denoiser_weights
-from diffspeaker3d.models.latent import cholesky_of_rows
+from diffspeaker3d.models.sampling import Prepared, open_space
 
+GOLDEN = Path(__file__).parents[1] / "data" / "golden_denoiser.npz"  # of scripts/golden_denoiser.py
 OFFICIAL = Path(__file__).parents[2].parent / "shared" / "data" / "official_denoiser_small.npz"
 OFFICIAL_PERIOD = 5
 SCHEDULE = NoiseSchedule()
 
 
-def tiny(layers: int = 2, **ablation: Any) -> Denoiser:
-    torch.manual_seed(0)
-    denoiser = Denoiser(18, 12, width=16, feedforward=24, layers=layers, style_dim=3, period=5, **ablation).eval()
-    torch.nn.init.normal_(denoiser.output.weight, std=0.3)
-    torch.nn.init.normal_(denoiser.output.bias, std=0.3)
+def arrays(path: Path) -> dict[str, Tensor]:
+    with np.load(path, allow_pickle=False) as data:
+        return {name: torch.from_numpy(data[name]) for name in data.files}
+
+
+def loaded(data: dict[str, Tensor], *sizes: int, **options: Any) -> Denoiser:
+    """A denoiser with the weights of official names in `data`."""
+    denoiser = Denoiser(*sizes, period=OFFICIAL_PERIOD, reach=20.0, **options).eval()
+    weights = {name.removeprefix("weight/"): value for name, value in data.items() if name.startswith("weight/")}
+    denoiser.load_state_dict(denoiser_weights(weights, "npz"))
     return denoiser
 
 
-def inputs(batch: int = 2, length: int = 23) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    x_t, audio = (
-        torch.randn(batch, length, 18, generator=generator),
-        torch.randn(batch, length, 12, generator=generator),
-    )
-    return x_t, torch.tensor([900, 30][:batch]), audio, torch.eye(3)[:batch]
+def walked(denoiser: Denoiser, space: str, data: dict[str, Tensor], style: Tensor, timesteps: list[int]) -> Tensor:
+    """The official sampler's answer after 50 steps from `x_t`."""
+    prepared = Prepared(denoiser, data["audio_features"], {"style": style}, timesteps)
+    walk = open_space(space, prepared)
+    return walk.lift(official_sample(walk, SCHEDULE, walk.project(data["x_t"]), SamplingOptions(50)))
 
 
-@pytest.mark.parametrize(
-    ("sizes", "count"),
-    [((15069, 768, 512, 1024, 4, 1, 8, 30), 19_654_877), ((70110, 768, 1024, 2048, 4, 1, 6, 25), 158_887_390)],
-)
-def test_parameter_counts_are_the_papers(sizes: tuple[int, ...], count: int) -> None:
-    with torch.device("meta"):
-        denoiser = Denoiser(*sizes)
-    assert sum(parameter.numel() for parameter in denoiser.parameters()) == count
+@pytest.mark.parametrize("space", ["motion", "latent"])
+def test_numbers_of_the_dense_implementation(space: str) -> None:
+    """One step, and a walk of 50, of the official equations in float64, dense, by other code."""
+    data = arrays(GOLDEN)
+    denoiser = loaded(data, 12, 8, 16, 24, layers=2, conditions={"style": 3})
+    style = torch.eye(3)[data["style"]]
+    with torch.no_grad():
+        one = denoiser(data["x_t"], data["timestep"], data["audio_features"], {"style": style})
+        torch.testing.assert_close(one, data["x_start"], atol=1e-5, rtol=1e-5)
+        sampled = walked(denoiser, space, data, style, SCHEDULE.timesteps(50, "leading"))
+    torch.testing.assert_close(sampled, data["walk"], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.skipif(not OFFICIAL.is_file(), reason="needs ../shared")
-@pytest.mark.parametrize("space", ["vertex", "latent"])
+@pytest.mark.parametrize("space", ["motion", "latent"])
 def test_official_numbers(space: str) -> None:
-    with np.load(OFFICIAL, allow_pickle=False) as data:
-        official = {name: torch.from_numpy(data[name]) for name in data.files}
+    """The same from the official code itself, where its numbers lie beside the checkout."""
+    official = arrays(OFFICIAL)
     frames = torch.arange(23)
     bias = torch.nn.functional.pad(self_attention_bias(frames, frames, 4, OFFICIAL_PERIOD), (2, 0))
-    assert torch.equal(bias, official["self_bias"])
-    blocked = torch.nn.functional.pad(frames[:, None] != frames, (2, 0))
-    assert torch.equal(blocked, official["cross_blocked"])
-    denoiser = Denoiser(45, 24, 32, 64, style_dim=3, period=OFFICIAL_PERIOD).eval()
-    weights = {name.removeprefix("weight/"): value for name, value in official.items() if name.startswith("weight/")}
-    denoiser.load_state_dict(denoiser_weights(weights, "npz"))
+    torch.testing.assert_close(bias, official["self_bias"])
+    denoiser = loaded(official, 45, 24, 32, 64, conditions={"style": 3})
     style = torch.eye(3)[official["style"]]
     with torch.no_grad():
-        one = denoiser(official["x_t"], official["timestep"], official["audio_features"], style)
+        one = denoiser(official["x_t"], official["timestep"], official["audio_features"], {"style": style})
         torch.testing.assert_close(one, official["x_start_pred"], atol=1e-5, rtol=0)
         timesteps = official["timesteps"].tolist()
         assert timesteps == SCHEDULE.timesteps(50, "leading")
-        walk = denoiser.in_space(space, denoiser.condition(official["audio_features"], style, None, timesteps))
-        sampled = walk.lift(official_sample(walk, SCHEDULE, walk.project(official["x_t"]), SamplingOptions(50)))
+        sampled = walked(denoiser, space, official, style, timesteps)
     torch.testing.assert_close(sampled, official["sample_50_steps"], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("ablation", [{}, {"self_bias": False}, {"cross_bias": False}, {"condition_tokens": False}])
-def test_padding_and_batching_change_no_real_frame(ablation: dict[str, bool]) -> None:
-    denoiser = tiny(**ablation)
-    x_t, timestep, audio, style = inputs()
+@pytest.mark.parametrize(
+    ("sizes", "styles", "count"),
+    [((15069, 768, 512, 1024), 8, 19_654_877), ((70110, 768, 1024, 2048), 6, 158_887_390)],
+)
+def test_parameter_counts_are_the_papers(sizes: tuple[int, ...], styles: int, count: int) -> None:
+    with torch.device("meta"):
+        denoiser = Denoiser(*sizes, conditions={"style": styles})
+    assert sum(parameter.numel() for parameter in denoiser.parameters()) == count
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_parameter_learns(variant: dict[str, Any]) -> None:
+    """No weight that training never reaches: without tokens there is no query, key or norm in cross-attention."""
+    denoiser = tiny(**variant, dropout=0.0).train()
+    x_t, timestep, audio, conditions = inputs()
+    denoiser(x_t, timestep, audio, conditions).square().mean().backward()
+    silent = [n for n, p in denoiser.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-9]
+    assert silent == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_padding_and_batching_change_no_real_frame(variant: dict[str, Any]) -> None:
+    denoiser = tiny(**variant)
+    x_t, timestep, audio, conditions = inputs()
     mask = torch.arange(23) < torch.tensor([[23], [14]])
     with torch.no_grad():
-        batched = denoiser(x_t, timestep, audio, style, mask)
-        alone = denoiser(x_t[1:, :14], timestep[1:], audio[1:, :14], style[1:])
+        batched = denoiser(x_t, timestep, audio, conditions, mask)
+        second = {"style": conditions["style"][1:]}
+        alone = denoiser(x_t[1:, :14], timestep[1:], audio[1:, :14], second)
         torch.testing.assert_close(batched[1:, :14], alone, atol=1e-5, rtol=1e-5)
-        garbage = denoiser(
-            torch.where(mask[..., None], x_t, 9.0), timestep, torch.where(mask[..., None], audio, -9.0), style, mask
-        )
+        noise, loud = torch.where(mask[..., None], x_t, 9.0), torch.where(mask[..., None], audio, -9.0)
+        garbage = denoiser(noise, timestep, loud, conditions, mask)
     torch.testing.assert_close(batched[mask], garbage[mask], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("ablation", [{}, {"condition_tokens": False}])
-def test_style_timestep_and_positions_matter(ablation: dict[str, bool]) -> None:
-    denoiser = tiny(**ablation)
-    x_t, timestep, audio, style = inputs()
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_style_timestep_and_positions_matter(variant: dict[str, Any]) -> None:
+    denoiser = tiny(**variant)
+    x_t, timestep, audio, conditions = inputs()
     with torch.no_grad():
-        base = denoiser(x_t, timestep, audio, style)
-        assert (denoiser(x_t, timestep, audio, style.flip(0)) - base).abs().max() > 1e-3
-        assert (denoiser(x_t, timestep.flip(0), audio, style) - base).abs().max() > 1e-3
+        base = denoiser(x_t, timestep, audio, conditions)
+        other = denoiser(x_t, timestep, audio, {"style": conditions["style"].flip(0)})
+        assert (other - base).abs().max() > 1e-3
+        assert (denoiser(x_t, timestep.flip(0), audio, conditions) - base).abs().max() > 1e-3
     positions = periodic_positions(10, denoiser.width, denoiser.period, x_t.device)
     assert len({tuple(row) for row in positions[:5].tolist()}) == 5
-    assert torch.equal(positions[:5], positions[5:])
+    torch.testing.assert_close(positions[:5], positions[5:])
+    torch.testing.assert_close(denoiser.positions(4, first_frame=3), positions[3:7])
 
 
 def test_a_frame_hears_its_own_audio_only() -> None:
     """One layer: the gradient of frame k with respect to the audio of frame j is zero unless j = k."""
     denoiser = tiny(layers=1)
-    x_t, timestep, audio, style = inputs(1)
+    x_t, timestep, audio, conditions = inputs(1)
     audio.requires_grad_()
-    denoiser(x_t, timestep, audio, style)[0, 7].sum().backward()
+    denoiser(x_t, timestep, audio, conditions)[0, 7].sum().backward()
     assert audio.grad is not None
     reached = audio.grad[0].abs().sum(-1) > 0
     assert reached.nonzero().flatten().tolist() == [7]
 
 
-@pytest.mark.parametrize("eta", [0.0, 0.8])
-@pytest.mark.parametrize("ablation", [{}, {"cross_bias": False}, {"condition_tokens": False}])
-def test_latent_sampling_is_exact(eta: float, ablation: dict[str, bool]) -> None:
-    denoiser = tiny(**ablation)
-    _, _, audio, style = inputs()
-    options = SamplingOptions(20, eta)
-    mask = torch.arange(23) < torch.tensor([[23], [14]])
-    results = {}
-    with torch.no_grad():
-        condition = denoiser.condition(audio, style, mask, SCHEDULE.timesteps(20))
-        for space in ("vertex", "latent"):
-            walk = denoiser.in_space(space, condition)
-
-            def fresh(draw: int, walk=walk) -> Tensor:  # type: ignore[no-untyped-def]
-                return walk.start(initial_noise([(23, 16), (14, 16)], [4, 5], draw=draw))
-
-            results[space] = walk.lift(ddim_sample(walk, SCHEDULE, fresh(0), options, fresh))
-    difference = (results["latent"] - results["vertex"])[mask].abs().max() / results["vertex"][mask].abs().max()
-    assert difference < 1e-5
-    assert results["vertex"].abs().max() > 0.1
-
-
-def test_condition_computed_once_equals_forward() -> None:
-    denoiser = tiny()
-    x_t, _, audio, style = inputs()
-    with torch.no_grad():
-        walk = denoiser.in_space("vertex", denoiser.condition(audio, style, None, [500, 20, 900]))
-        for t in (900, 20):
-            torch.testing.assert_close(
-                walk(x_t, t), denoiser(x_t, torch.tensor([t, t]), audio, style), atol=1e-6, rtol=1e-6
-            )
-
-
-def wide(spread: bool) -> tuple[Denoiser, Tensor | None]:
-    """Five times more motion channels than width, and a spread for each channel."""
-    torch.manual_seed(0)
-    denoiser = Denoiser(80, 12, width=16, feedforward=24, style_dim=3, period=5).eval()
-    torch.nn.init.normal_(denoiser.output.weight, std=0.3)
-    return denoiser, torch.linspace(0.2, 1.5, 80) if spread else None
-
-
-@pytest.mark.parametrize("spread", [False, True])
-def test_latent_noise_is_distributed_as_projected_noise(spread: bool) -> None:
-    """L n of N(0, 1) numbers n has the covariance of W_in S ε, whole and in a sample; the vertex space starts from its preimage."""
-    denoiser, scale = wide(spread)
-    _, _, audio, style = inputs(1)
-    assert (denoiser.noise_dim, tiny().noise_dim, Denoiser(9, 8, width=16).noise_dim) == (16, 16, 9)
-    with torch.no_grad():
-        latent, vertex = (
-            denoiser.in_space(space, denoiser.condition(audio, style, None, [500])) for space in ("latent", "vertex")
-        )
-        scaled = denoiser.input.weight * (1.0 if scale is None else scale)
-        want = scaled @ scaled.T
-        root = latent.start(torch.eye(16)[None], scale)[0]  # rows: images of the unit vectors
-        torch.testing.assert_close(root.T @ root, want, atol=1e-5, rtol=1e-5)
-        sample = latent.start(initial_noise([(40_000, 16)], [0]), scale)[0]
-        assert (sample.T @ sample / 40_000 - want).abs().max() < 0.03 * want.diagonal().max()
-        normal = initial_noise([(23, 16)], [3])
-        torch.testing.assert_close(
-            latent.project(vertex.start(normal, scale)), latent.start(normal, scale), atol=1e-5, rtol=1e-5
-        )
-
-
-@pytest.mark.parametrize("motion_dim", [9, 80])
-def test_a_uniform_spread_is_a_factor_and_none_is_silence(motion_dim: int) -> None:
-    denoiser = Denoiser(motion_dim, 12, width=16, feedforward=24, style_dim=3, period=5).eval()
-    _, _, audio, style = inputs(1)
-    normal = initial_noise([(23, denoiser.noise_dim)], [3])
-    with torch.no_grad():
-        for space in ("latent", "vertex"):
-            walk = denoiser.in_space(space, denoiser.condition(audio, style, None, [500]))
-            half, none = (walk.start(normal, torch.full((motion_dim,), factor)) for factor in (0.5, 0.0))
-            torch.testing.assert_close(half, 0.5 * walk.start(normal))
-            assert none.eq(0).all()
-
-
-def test_noise_of_an_input_layer_with_dependent_rows() -> None:
-    rows = torch.randn(6, 40, generator=torch.Generator().manual_seed(0))
-    for degenerate in (torch.cat([rows, rows]), torch.zeros(12, 40)):
-        root = cholesky_of_rows(degenerate)
-        torch.testing.assert_close(root @ root.T, degenerate @ degenerate.T, atol=1e-4, rtol=1e-4)
-    with pytest.raises(InputError, match="not finite"):
-        cholesky_of_rows(torch.full((2, 3), float("nan")))
-
-
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("length", [23, 140])
-def test_folded_cross_attention_gives_the_same_sample(
-    layers: int, length: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In one block and in many, alone and beside a shorter clip."""
-    monkeypatch.setattr(attention, "QUERY_BLOCK", 16)
-    denoiser = tiny(layers=layers)
-    x_t, _, audio, style = inputs(2, length)
-    mask = torch.arange(length) < torch.tensor([[length], [14]])
-    results = []
+@pytest.mark.parametrize("self_bias", [True, False])
+def test_a_frame_sees_as_far_as_the_reach_says_in_clips_of_any_length(layers: int, self_bias: bool) -> None:
+    """Period 5, reach 2 periods: ten frames to either side in each layer, no more and no less."""
+    denoiser = tiny(layers, reach=2.0, self_bias=self_bias)
+    assert denoiser.receptive_frames == 10 * layers
+    for length in (60, 140):
+        x_t, timestep, audio, conditions = inputs(1, length)
+        x_t.requires_grad_()
+        denoiser(x_t, timestep, audio, conditions)[0, 30].sum().backward()
+        assert x_t.grad is not None
+        seen = (x_t.grad[0].abs().sum(-1) > 0).nonzero().flatten().tolist()
+        assert seen == list(range(30 - 10 * layers, 30 + 10 * layers + 1))
+
+
+def test_one_frame_more_changes_only_what_it_reaches() -> None:
+    """There is no length at which attention is cut to another reach."""
+    denoiser = tiny(reach=2.0)
+    x_t, _, audio, conditions = inputs(1, 130)
+    timestep = torch.tensor([500])
     with torch.no_grad():
-        for most in (2**29, 0):
-            monkeypatch.setattr("diffspeaker3d.models.denoiser.FOLDED_BYTES", most)
-            condition = denoiser.condition(audio, style, mask, SCHEDULE.timesteps(7))
-            assert isinstance(condition.layers[0].audio, attention.Folded) == (most > 0)
-            walk = denoiser.in_space("latent", condition)
-            results.append(walk.lift(ddim_sample(walk, SCHEDULE, walk.project(x_t), SamplingOptions(7))))
-    folded, plain = results
-    assert (folded - plain)[mask].abs().max() < 1e-5 * plain[mask].abs().max()
+        for length in (21, 99, 100, 101, 129):
+            shorter = denoiser(x_t[:, :length], timestep, audio[:, :length], conditions)
+            longer = denoiser(x_t[:, : length + 1], timestep, audio[:, : length + 1], conditions)
+            untouched = length - denoiser.receptive_frames  # type: ignore[operator]
+            torch.testing.assert_close(longer[:, :untouched], shorter[:, :untouched], atol=1e-5, rtol=1e-5)
 
 
-def test_without_tokens_cross_attention_is_a_linear_map_of_the_audio() -> None:
-    """Sampling takes the answer, training the softmax over one key: the same without dropout."""
-    denoiser = tiny(condition_tokens=False, dropout=0.0)
-    x_t, timestep, audio, style = inputs()
+def test_all_is_seen_without_a_reach_and_by_the_ablation() -> None:
+    assert tiny(reach=None).receptive_frames is None and tiny(cross_bias=False).receptive_frames is None
+
+
+def test_a_condition_that_training_dropped_may_be_left_out() -> None:
+    x_t, timestep, audio, conditions = inputs()
     with torch.no_grad():
-        assert isinstance(denoiser.condition(audio, style, None, [500]).layers[0].audio, attention.Alone)
-        sampling = denoiser(x_t, timestep, audio, style)
-        assert isinstance(denoiser.train().condition(audio, style, None, [500]).layers[0].audio, attention.KeyValue)
-        torch.testing.assert_close(denoiser(x_t, timestep, audio, style), sampling, atol=1e-5, rtol=1e-5)
-
-
-def test_latent_product_follows_the_weights() -> None:
-    denoiser = tiny()
-    _, _, audio, style = inputs()
-    with torch.no_grad():
-        condition = denoiser.condition(audio, style, None, [500])
-        before = denoiser.in_space("latent", condition)
-        denoiser.output.weight.mul_(2.0)
-        after = denoiser.in_space("latent", condition)
-        assert not torch.equal(before.product.weight, after.product.weight)  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("ablation", [{}, {"condition_tokens": False}])
-def test_windows_keep_positions_and_equal_the_whole_when_they_see_it(ablation: dict[str, bool]) -> None:
-    denoiser = tiny(**ablation)
-    x_t, _, audio, style = inputs(1)
-    with torch.no_grad():
-        walk = denoiser.in_space("latent", denoiser.condition(audio, style, None, [500]))
-        state = walk.project(x_t)
-        whole = walk(state, 500)
-        torch.testing.assert_close(windowed(walk.frames, 23, 23)(state, 500), whole)
-        part = denoiser.frames(denoiser.condition(audio, style, None, [500]), 7, 20)
-        assert torch.equal(part.positions, periodic_positions(23, denoiser.width, denoiser.period, audio.device)[7:20])
-        near = windowed(walk.frames, 23, 20, 3)(state, 500)
-    assert (near - whole).abs().max() < 0.5 * whole.abs().max()
+        with pytest.raises(InputError, match="give the condition a value"):
+            tiny()(x_t, timestep, audio, {})
+        denoiser = tiny(condition_drop={"style": 0.5})
+        torch.nn.init.normal_(denoiser.conditions["style"].null)
+        free, given = (denoiser(x_t, timestep, audio, known) for known in ({}, conditions))
+        torch.testing.assert_close(denoiser(x_t, timestep, audio, {"style": None}), free)
+        assert (free - given).abs().max() > 1e-3
+        torch.manual_seed(0)
+        vectors = denoiser.train().conditions["style"](conditions["style"][:1].expand(2000, -1))
+        share = (vectors.flatten(1) - denoiser.conditions["style"].null).abs().amax(1).lt(1e-6).float().mean()
+        assert share == pytest.approx(0.5, abs=0.05)
+        with pytest.raises(InputError, match="unknown mood; this model knows: style"):
+            denoiser(x_t, timestep, audio, {**conditions, "mood": torch.zeros(2, 1)})
 
 
 def test_half_precision_is_near() -> None:
     denoiser = tiny()
-    x_t, timestep, audio, style = inputs()
+    x_t, timestep, audio, conditions = inputs()
     with torch.no_grad():
-        exact = denoiser(x_t, timestep, audio, style)
+        exact = denoiser(x_t, timestep, audio, conditions)
         with torch.autocast("cpu", torch.bfloat16):
-            half = denoiser(x_t, timestep, audio, style)
+            half = denoiser(x_t, timestep, audio, conditions)
     assert (half.float() - exact).abs().max() < 0.05 * exact.abs().max()
 
 
-@pytest.mark.parametrize(
-    ("precision", "tolerance"), [("float32", 0.0), ("bfloat16", 0.03), ("float16", 0.01), ("int8", 0.05)]
-)
-def test_cheaper_numbers_are_near(precision: str, tolerance: float) -> None:
-    denoiser = tiny()
-    x_t, _, audio, style = inputs()
-    results = []
+@pytest.mark.parametrize("variant", [{}, {"tokens": ()}])
+def test_the_plain_denoiser_is_exported_with_a_length_of_its_own(variant: dict[str, Any]) -> None:
+    """What ONNX and other runtimes start from: one graph, any number of frames."""
+    denoiser = tiny(1, **variant, reach=1.0)
+
+    class Step(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.denoiser = denoiser
+
+        def forward(self, x_t: Tensor, timestep: Tensor, audio: Tensor, style: Tensor) -> Tensor:
+            return self.denoiser(x_t, timestep, audio, {"style": style})
+
+    x_t, timestep, audio, conditions = inputs(1, 23)
+    frames = torch.export.Dim("frames", min=2, max=4096)
+    exported = torch.export.export(
+        Step(),
+        (x_t, timestep, audio, conditions["style"]),
+        dynamic_shapes={"x_t": {1: frames}, "timestep": None, "audio": {1: frames}, "style": None},
+    )
+    x_t, timestep, audio, conditions = inputs(1, 61)
     with torch.no_grad():
-        for network in (denoiser, in_precision(denoiser, precision)):
-            walk = network.in_space("latent", network.condition(audio, style, None, SCHEDULE.timesteps(10)))
-            state = denoiser.in_space("latent", denoiser.condition(audio, style, None, [1])).project(x_t)
-            results.append(walk.lift(ddim_sample(walk, SCHEDULE, state, SamplingOptions(10))))
-    exact, near = results
-    assert near.dtype == torch.float32
-    assert float((near - exact).square().mean().sqrt()) <= tolerance * float(exact.square().mean().sqrt())
+        want = denoiser(x_t, timestep, audio, conditions)
+        got = exported.module()(x_t, timestep, audio, conditions["style"])
+    torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5)
 
 
-def test_long_clips_reach_four_periods_and_short_ones_everything() -> None:
-    """Period 5: up to 100 frames the paper's full map; beyond, a frame is moved by those within 20 frames only."""
-    denoiser = tiny(layers=1)
-    for length, reached in ((100, range(100)), (140, range(50, 91))):
-        x_t, timestep, audio, style = inputs(1, length)
-        x_t.requires_grad_()
-        denoiser(x_t, timestep, audio, style)[0, 70].sum().backward()
-        assert x_t.grad is not None
-        assert (x_t.grad[0].abs().sum(-1) > 0).nonzero().flatten().tolist() == list(reached)
-    with torch.no_grad():
-        walks = [
-            denoiser.in_space("vertex", denoiser.condition(audio, style, None, [500], full_attention=full))
-            for full in (False, True)
-        ]
-        near, full = (walk(x_t, 500) for walk in walks)
-    difference = (near - full).square().mean().sqrt() / full.square().mean().sqrt()
-    assert 1e-4 < difference < 0.1  # stated: the two are not the same, and not far
-
-
-def test_unknown_names_and_odd_width_are_refused() -> None:
-    denoiser = tiny()
-    _, _, audio, style = inputs()
-    with pytest.raises(InputError, match="auto, latent, vertex"):
-        denoiser.in_space("pixel", denoiser.condition(audio, style, None, [1]))
-    with pytest.raises(InputError, match="bfloat16, float16, int8"):
-        in_precision(denoiser, "int4")
-    with pytest.raises(InputError, match="width 18"):
-        Denoiser(9, 8, width=18)
+def test_sizes_and_names_that_do_not_fit_are_refused() -> None:
+    for bad, message in (
+        ({"width": 18}, "width 18"),
+        ({"tokens": ("mood",)}, "unknown tokens mood; known: style, timestep"),
+        ({"condition_drop": {"mood": 0.1}}, "unknown condition_drop mood"),
+        ({"condition_drop": {"style": 1.5}}, "drop must be 0 to 1"),
+        ({"reach": 0.0}, "reach=0.0"),
+        ({"reach": float("nan")}, "reach=nan"),
+    ):
+        with pytest.raises(InputError, match=message):
+            tiny(**bad)

@@ -5,7 +5,9 @@ import torch
 from torch import Tensor
 
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
-from diffspeaker3d.diffusion import NoiseSchedule, SamplingOptions, ddim_sample, initial_noise
+from diffspeaker3d.diffusion import NoiseSchedule
+from diffspeaker3d.generation.sample import Sampling
+from diffspeaker3d.generation.sample import sample as generate
 from diffspeaker3d.losses import VertexLoss
 from diffspeaker3d.models import ControlMotion, Denoiser, DiffSpeaker, MelEncoder
 
@@ -16,7 +18,7 @@ LENGTHS, FRAMES = torch.tensor([24000, 15000, 9000]), torch.tensor([45, 28, 17])
 
 def network() -> DiffSpeaker:
     torch.manual_seed(0)
-    denoiser = Denoiser(DIM, 16, 16, 32, layers=2, style_dim=3, period=30)
+    denoiser = Denoiser(DIM, 16, 16, 32, layers=2, conditions={"style": 3}, period=30)
     torch.nn.init.normal_(denoiser.output.weight, std=0.3)
     return DiffSpeaker(
         MelEncoder(30, width=16, num_mels=20, dilations=(1, 2)),
@@ -38,14 +40,8 @@ def sample(model: DiffSpeaker, items: list[int], eta: float = 0.0) -> Tensor:
     length, frames = LENGTHS[items], FRAMES[items]
     features = model.audio_encoder(sound()[items, : int(length.max())], length, frames)
     mask = torch.arange(int(frames.max())) < frames[:, None]
-    options = SamplingOptions(6, eta)
-    condition = model.denoiser.condition(features, torch.eye(3)[items], mask, SCHEDULE.timesteps(6))
-    space = model.denoiser.in_space("latent", condition)
-
-    def noise(draw: int) -> Tensor:
-        return space.project(initial_noise([(int(n), DIM) for n in frames], [7 + i for i in items], draw=draw))
-
-    return space.lift(ddim_sample(space, SCHEDULE, noise(0), options, noise))
+    conditions, seeds = {"style": torch.eye(3)[items]}, [7 + item for item in items]
+    return generate(model, SCHEDULE, features, conditions, Sampling(steps=6, eta=eta), seeds, mask)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.6])
@@ -71,8 +67,10 @@ def test_a_training_step_reaches_every_parameter_in_bf16_too() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             timestep = torch.tensor([10, 500, 999])
             x_t = SCHEDULE.add_noise(x_start, torch.randn_like(x_start), timestep)
-            out = model(x_t, timestep, sound(), LENGTHS, FRAMES, torch.eye(3))
-        loss = losses(out.motion, x_start, mask, model.motion)["loss"] + out.viseme_logits.float().square().mean()
+            features = model.audio_encoder(sound(), LENGTHS, FRAMES)
+            motion = model.denoiser(x_t, timestep, features, {"style": torch.eye(3)}, mask)
+            logits = model.viseme_logits(features)
+        loss = losses(motion, x_start, mask, model.motion)["loss"] + logits.float().square().mean()
         loss.backward()
         values[half] = loss.item()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
@@ -87,6 +85,6 @@ def test_seeds_and_styles_make_different_motion_and_repeat_exactly() -> None:
 
 
 def test_zero_initialised_output_predicts_rest() -> None:
-    denoiser = Denoiser(DIM, 16, 16, 32, style_dim=3)
+    denoiser = Denoiser(DIM, 16, 16, 32, conditions={"style": 3})
     x_t = torch.randn(1, 9, DIM, generator=torch.Generator().manual_seed(0))
-    assert denoiser(x_t, torch.tensor([5]), torch.randn(1, 9, 16), torch.eye(3)[:1]).eq(0).all()
+    assert denoiser(x_t, torch.tensor([5]), torch.randn(1, 9, 16), {"style": torch.eye(3)[:1]}).eq(0).all()

@@ -36,11 +36,11 @@ def test_statistics_travel_with_the_state_dict() -> None:
     assert torch.equal(empty.decode(torch.ones(2)), torch.tensor([4.0, 6.0]))
 
 
-def test_groups_are_slices_of_neighbours() -> None:
+def test_groups_are_slices_of_neighbours_or_indices() -> None:
     motion = ControlMotion(("a", "b", "c"), groups={"lips": ("a", "b"), "eyes": ("c",)})
     assert motion.groups == {"lips": slice(0, 2), "eyes": slice(2, 3)}
-    with pytest.raises(InputError, match="side by side"):
-        ControlMotion(("a", "b", "c"), groups={"lips": ("a", "c")})
+    apart = ControlMotion(("a", "b", "c"), groups={"lips": ("a", "c"), "eyes": ("b",)})
+    assert torch.arange(3)[apart.groups["lips"]].tolist() == [0, 2]
     with pytest.raises(InputError, match=r"\['d'\]"):
         ControlMotion(("a", "b", "c"), groups={"lips": ("d",)})
 

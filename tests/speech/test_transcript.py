@@ -27,7 +27,7 @@ PHONES = [
 
 def animator(topology, motion) -> SpeechAnimator:
     torch.manual_seed(0)
-    denoiser = Denoiser(motion.dim, 16, 16, 32, layers=1, style_dim=1, period=30)
+    denoiser = Denoiser(motion.dim, 16, 16, 32, layers=1, conditions={"style": 1}, period=30)
     torch.nn.init.normal_(denoiser.output.weight, std=0.3)
     encoder = MelEncoder(30, width=16, num_mels=20, dilations=(1, 2))
     model = DiffSpeaker(encoder, denoiser, motion, fps=30, style_names=("only",), topology="tiny").eval()

@@ -15,7 +15,7 @@ from diffspeaker3d.audio import load_audio
 from diffspeaker3d.config import CONF_DIR
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.generation.pipeline import SpeechAnimator
-from diffspeaker3d.models import AutoregressiveDecoder, load_checkpoint
+from diffspeaker3d.models import AutoregressiveModel, load_checkpoint
 from diffspeaker3d.training.assemble import build_model
 from diffspeaker3d.training.run import train
 from diffspeaker3d.training.state import LAST
@@ -33,14 +33,14 @@ def test_it_trains_resumes_and_animates(corpus: Path, tmp_path: Path, monkeypatc
     assert equal(saved(out / LAST), whole)
 
     model, config = load_checkpoint(checkpoint)
-    assert isinstance(model.denoiser, AutoregressiveDecoder) and config["provenance"]["steps"] == 6
+    assert isinstance(model.denoiser, AutoregressiveModel) and config["provenance"]["steps"] == 6
     found = Corpus.load(corpus)
     clip = found.split("val")[0]
     animation = SpeechAnimator.from_pretrained(checkpoint)(found.audio_path(clip), style=clip.style, template="bob")
     waveform = torch.from_numpy(load_audio(found.audio_path(clip)))[None]
     with torch.inference_mode():
         features = model.audio_encoder(waveform, torch.tensor([waveform.shape[1]]), torch.tensor([clip.num_frames]))
-        motion = model.motion.decode(model.denoiser.generate(features, model.style_vectors([clip.style])))
+        motion = model.motion.decode(model.denoiser.generate(features, {"style": model.style_vectors([clip.style])}))
     expected = found.topology.template("bob") + motion.reshape(-1, 4, 3).numpy()
     np.testing.assert_allclose(animation.vertices, expected, atol=1e-6)
     assert np.abs(motion.numpy()).max() > 0, "six steps move the face"
@@ -65,7 +65,7 @@ def test_it_goes_on_to_another_corpus(corpus: Path, tmp_path: Path) -> None:
     }
     assert new == {
         "motion.scale",
-        "denoiser.style.weight",
+        "denoiser.conditions.style.weight",
         "denoiser.input.weight",
         "denoiser.output.weight",
         "denoiser.output.bias",
@@ -84,4 +84,4 @@ def test_its_recipes_differ_from_ours_in_the_network_only(name: str, other: str,
         )
     assert {key for key in ours if baseline[key] != ours[key]} - {"trainer"} == {"name", "denoiser"}
     assert {key for key in ours.trainer if baseline.trainer[key] != ours.trainer[key]} <= {"max_steps"}
-    assert baseline.denoiser._target_.endswith("AutoregressiveDecoder") and baseline.denoiser.width == width
+    assert baseline.denoiser._target_.endswith("AutoregressiveModel") and baseline.denoiser.width == width

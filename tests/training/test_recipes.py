@@ -87,7 +87,7 @@ def test_without_decay_the_average_is_the_model(corpus: Path, tmp_path: Path) ->
     [
         ("no_self_bias", {"denoiser.self_bias": False}),
         ("no_cross_bias", {"denoiser.cross_bias": False}),
-        ("no_condition_tokens", {"denoiser.condition_tokens": False}),
+        ("no_condition_tokens", {"denoiser.tokens": []}),
         ("raw_scale", {"motion_scale": 1}),
         ("one_step", {"timesteps": "last", "steps": 1}),
         ("no_biases", {"denoiser.self_bias": False, "denoiser.cross_bias": False}),
@@ -152,9 +152,9 @@ def test_finetuning_takes_the_network_and_nothing_of_the_other_corpus(
     source, fresh = load_checkpoint(trained)[0].state_dict(), model.state_dict()
     assert {name for name in fresh if not torch.equal(fresh[name], source[name])} == {
         "motion.scale",
-        "denoiser.style.weight",
+        "denoiser.conditions.style.weight",
     }
-    assert "new: denoiser.style.weight, motion.scale" in caplog.text
+    assert "new: denoiser.conditions.style.weight, motion.scale" in caplog.text
     checkpoint = train(cfg)
     assert load_checkpoint(checkpoint)[1]["provenance"]["init"] == "small"
     sound = other.audio_path(other.clips[0])

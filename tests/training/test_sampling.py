@@ -16,7 +16,7 @@ def test_validation_samples_what_the_network_predicts(prediction_type: str) -> N
     """With the output layer at zero x_start is nothing; ε and v leave the noise in the answer, all of it."""
     torch.manual_seed(0)
     encoder, motion = MelEncoder(25.0, width=16, dilations=(1,)), VertexMotion(12)
-    denoiser = Denoiser(motion.dim, 16, width=8, feedforward=8, heads=2, style_dim=2, period=25)
+    denoiser = Denoiser(motion.dim, 16, width=8, feedforward=8, heads=2, conditions={"style": 2}, period=25)
     model = DiffSpeaker(
         encoder, denoiser, motion, fps=25.0, style_names=["a", "b"], topology="tetra", topology_hash="", num_visemes=0
     ).eval()

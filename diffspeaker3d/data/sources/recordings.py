@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffspeaker3d.audio import AUDIO_SUFFIXES
+from diffspeaker3d.audio import find_sounds, is_hidden
+from diffspeaker3d.data.sources.clip_names import clip_names, place_of
 from diffspeaker3d.errors import InputError
 
 _LIBRI = re.compile(r"(\d+)_\d+_\d+_\d+")
@@ -22,19 +23,24 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 
 @dataclass(frozen=True)
 class Recording:
-    """One sound file, what is said in it and by whom. `id` is unique in its folder and good as a file name."""
+    """One sound file, what is said in it and by whom. `id` is unique in its folder and good as a file name.
+
+    `track` is which of its sound tracks holds the voice, counted from 1; None is the default one.
+    """
 
     id: str
     audio: Path
     text: str
     speaker: str
+    track: int | None = None
 
 
-def find_recordings(raw: Path) -> tuple[list[Recording], dict[str, str]]:
+def find_recordings(raw: Path, track: int | None = None) -> tuple[list[Recording], dict[str, str]]:
     """All recordings below a folder, sorted by id; layouts may be mixed.
 
     Returns:
-        the recordings, and for each sound without a transcript its path below `raw` -> why it is left out.
+        the recordings, and for each sound without a transcript, and each table with lines of no use, its path below
+        `raw` -> why that is left out.
 
     Raises:
         InputError: not one transcribed recording there.
@@ -42,10 +48,12 @@ def find_recordings(raw: Path) -> tuple[list[Recording], dict[str, str]]:
     if not raw.is_dir():
         raise InputError(f"{raw}: no such folder; give raw=DIR, a folder of recordings with their transcripts")
     found: dict[Path, tuple[str, str]] = {}  # sound -> (text, speaker)
-    for table in sorted(raw.rglob("metadata.csv")):
-        found |= dict(_read_table(table, raw))
     lacking: dict[str, str] = {}
-    for sound in sorted(p for p in raw.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p not in found):
+    for table in sorted(p for p in raw.rglob("metadata.csv") if p.is_file() and not is_hidden(p, raw)):
+        lines, fault = _read_table(table, raw)
+        found |= lines
+        lacking |= {str(table.relative_to(raw)): fault} if fault else {}
+    for sound in (p for p in find_sounds(raw, recursive=True) if p not in found):
         transcript = next((t for t in (sound.with_suffix(s) for s in (".normalized.txt", ".txt")) if t.is_file()), None)
         if transcript is None:
             lacking[str(sound.relative_to(raw))] = "no transcript (.txt beside it, or a line in metadata.csv)"
@@ -55,11 +63,13 @@ def find_recordings(raw: Path) -> tuple[list[Recording], dict[str, str]]:
         raise InputError(
             f"{raw}: not one transcribed recording; known: wav + txt of the same name, LJSpeech metadata.csv, LibriTTS .normalized.txt"
         )
-    recordings = [Recording(_id(sound, raw), sound, text, speaker) for sound, (text, speaker) in found.items()]
-    ids = [r.id for r in recordings]
-    if len(set(ids)) < len(ids):
-        twice = next(i for i in ids if ids.count(i) > 1)
-        raise InputError(f"{raw}: two recordings would be named {twice}; rename one of them")
+    places = [tuple(_UNSAFE.sub("_", part) for part in place_of(sound, raw)) for sound in found]
+    if len(set(places)) < len(places):  # one name with two suffixes
+        places = [(*place[:-1], _UNSAFE.sub("_", sound.name)) for place, sound in zip(places, found, strict=True)]
+    recordings = [
+        Recording(name, sound, text, speaker, track)
+        for name, (sound, (text, speaker)) in zip(clip_names(places), found.items(), strict=True)
+    ]
     return sorted(recordings, key=lambda r: r.id), lacking
 
 
@@ -81,25 +91,36 @@ def split_recordings(recordings: Sequence[Recording], held_out: float) -> dict[s
     return {recording_id: place[key] for recording_id, key in keys.items()}
 
 
-def _read_table(table: Path, raw: Path) -> Iterator[tuple[Path, tuple[str, str]]]:
-    """Lines `id|text|normalised text` whose sound exists, in wavs/ or beside the table."""
-    speaker = table.parent.name if table.parent != raw else _UNSAFE.sub("_", raw.resolve().name)
+def _read_table(table: Path, raw: Path) -> tuple[dict[Path, tuple[str, str]], str]:
+    """Lines `id|text|normalised text` whose sound exists, in wavs/ or beside the table, and what is wrong with others."""
+    speaker, found, lost = _folder_name(table.parent, raw), {}, []
     for line in table.read_text("utf-8-sig", errors="replace").splitlines():
         name, *texts = line.split("|")
         text = next((t.strip() for t in reversed(texts) if t.strip()), "")
-        for folder in (table.parent / "wavs", table.parent):
-            candidates = (folder / name, *(folder / f"{name}{suffix}" for suffix in (".wav", ".flac")))
-            if text and (sound := next((c for c in candidates if c.is_file()), None)):
-                yield sound, (text, speaker)
-                break
+        sound = _named_sound(table.parent, name) if text else None
+        if sound is not None:
+            found[sound] = (text, speaker)
+        elif text:
+            lost.append(name)
+    if not lost:
+        return found, ""
+    some = f"the first is {lost[0][:80]!r}"
+    return found, f"{len(lost)} line{'s' * (len(lost) > 1)} without a sound in wavs/ or beside it, {some}"
+
+
+def _named_sound(folder: Path, name: str) -> Path | None:
+    """The sound that a table calls by its name; a path that leads elsewhere is nobody's."""
+    if not name or len(name) > 200 or Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+        return None
+    candidates = [f / f"{name}{suffix}" for f in (folder / "wavs", folder) for suffix in ("", ".wav", ".flac")]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _speaker(sound: Path, raw: Path) -> str:
     match = _LIBRI.fullmatch(sound.stem)
-    if match:
-        return match[1]
-    return sound.parent.name if sound.parent != raw else _UNSAFE.sub("_", raw.resolve().name)
+    return match[1] if match else _folder_name(sound.parent, raw)
 
 
-def _id(sound: Path, raw: Path) -> str:
-    return _UNSAFE.sub("_", "-".join(sound.relative_to(raw).with_suffix("").parts))
+def _folder_name(folder: Path, raw: Path) -> str:
+    """Who speaks in a folder: its path below `raw`, so that equal names in several folders are several people."""
+    return _UNSAFE.sub("_", "-".join(folder.relative_to(raw).parts) or raw.resolve().name)

@@ -50,6 +50,7 @@ def build_speech_corpus(
     seed: int = 0,
     held_out: float = 0.05,
     workers: int | None = None,
+    track: int | None = None,
 ) -> Corpus:
     """Align, articulate and write every recording of a folder; go on where an interrupted run stopped.
 
@@ -60,6 +61,7 @@ def build_speech_corpus(
         seed: of manner, head and what the sound does not determine.
         held_out: share of speakers (or sentences, when there are fewer than ten speakers) in val, and again in test.
         workers: processes; None is the number of cores.
+        track: which sound track of files with several, counted from 1; None is their default one.
 
     Returns:
         Corpus: motion "controls"; what could not be used is in `skipped` with the reason.
@@ -74,7 +76,7 @@ def build_speech_corpus(
         raise InputError(f"{root}: root and raw are the same folder; give root=DIR, another one")
     if (root / "manifest.json").is_file() and Corpus.load(root).name != "speech":
         raise InputError(f"{root}: holds another corpus (manifest.json); choose another root")
-    recordings, skipped = find_recordings(raw)
+    recordings, skipped = find_recordings(raw, track)
     topology, splits = load_topology(TOPOLOGY), split_recordings(recordings, held_out)
     heads = list(topology.templates)
     found: dict[str, ClipRecord] = {}
@@ -155,7 +157,7 @@ def make_clips(
         rng = random.Random(f"{seed} {recording.speaker}")  # a speaker keeps one head
         subject = rng.choice(unknown if split == "test" else known)
         try:
-            waveform, phones = load_audio(recording.audio), _phones(root, recording)
+            waveform, phones = load_audio(recording.audio, track=recording.track), _phones(root, recording)
             if phones is None:
                 phones = _aligned(waveform, recording.text)
                 _write_phones(root, recording, phones)
@@ -183,8 +185,9 @@ def _aligned(waveform: np.ndarray, text: str) -> list[Phone]:
 def _key(recording: Recording) -> str:
     """Changes when the sound, the text or the aligner does."""
     state = recording.audio.stat()
+    track = [] if recording.track is None else [recording.track]
     return hashlib.sha256(
-        json.dumps([ALIGNER_VERSION, state.st_size, state.st_mtime_ns, recording.text]).encode()
+        json.dumps([ALIGNER_VERSION, state.st_size, state.st_mtime_ns, recording.text, *track]).encode()
     ).hexdigest()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.controls.arkit import ARKIT_NAMES
-from diffspeaker3d.errors import InputError
+from diffspeaker3d.errors import missing_extra
 from diffspeaker3d.formats.common.arkit_curves import arkit_curves, pascal_case
 from diffspeaker3d.formats.streams.pacing import Clock, paced, parse_address, udp_socket
 
@@ -47,7 +47,7 @@ def datagrams(curves: np.ndarray, seconds: float) -> list[bytes]:
     try:
         from pythonosc.osc_message_builder import OscMessageBuilder
     except ImportError as error:
-        raise InputError("vmc: python-osc is not installed; run pip install diffspeaker3d[osc]") from error
+        raise missing_extra("vmc", "python-osc", "osc") from error
 
     def message(address: str, *values: str | float | int) -> bytes:
         builder = OscMessageBuilder(address)

@@ -63,6 +63,33 @@ def test_every_form_of_motion_gives_the_same_clip(tmp_path: Path) -> None:
     np.testing.assert_allclose(corpus.topology.templates["bob"], templates()["bob"], atol=1e-7)
 
 
+def test_equal_names_in_several_folders_are_several_clips(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    write_folder(raw, DESCRIPTION.replace('train: ["ann_*", bob_1]', 'train: ["*take", "twice", "far"]'))
+    for number, place in enumerate(("ann/s1", "ann/s2", "bob/s1")):
+        who = place.split("/")[0]
+        (raw / place).mkdir(parents=True)
+        np.save(raw / place / "take.npy", talking(templates()[who], 60.0, number) * 1000)
+        soundfile.write(raw / place / "take.wav", voice(16000, number), 16000)
+        soundfile.write(raw / place / "._take.wav", voice(16000, 9), 16000)
+    for kind in ("audio", "motion"):
+        (raw / kind / "ann").mkdir(parents=True)
+    soundfile.write(raw / "audio" / "ann" / "far.wav", voice(16000), 16000)
+    np.save(raw / "motion" / "ann" / "far.npy", talking(templates()["ann"], 60.0) * 1000)
+    for suffix in ("wav", "flac"):
+        soundfile.write(raw / "ann" / f"twice.{suffix}", voice(16000), 16000)
+    np.save(raw / "ann" / "twice.npy", talking(templates()["ann"], 60.0) * 1000)
+    corpus = prepare(raw, tmp_path / "root")
+    found = {c.id: c for c in corpus.clips if c.split == "train"}
+    assert {i: c.subject for i, c in found.items()} == {
+        "ann-s1-take": "ann", "ann-s2-take": "ann", "bob-s1-take": "bob", "far": "ann"
+    }  # fmt: skip
+    for number, name in enumerate(("ann-s1-take", "ann-s2-take", "bob-s1-take")):
+        sound = soundfile.read(corpus.audio_path(found[name]), dtype="int16")[0]
+        np.testing.assert_allclose(sound, voice(16000, number), atol=1)
+    assert corpus.skipped["twice"] == "twice.flac and twice.wav in one folder: keep one of them"
+
+
 def test_without_a_wanted_rate_the_recordings_own_is_kept(tmp_path: Path) -> None:
     write_folder(tmp_path / "raw")
     corpus = prepare(tmp_path / "raw", tmp_path / "root", fps=None)

@@ -61,12 +61,31 @@ def test_layouts_are_recognised(raw):
     assert {(r.id, r.text, r.speaker) for r in found} >= {
         ("lj-wavs-LJ001-0001", TEXTS[0], "lj"), ("84-121-84_121_000001_000000", TEXTS[1], "84"), ("ann-boat", TEXTS[2], "ann"),
     }  # fmt: skip
-    assert list(lacking) == ["ann/mute.wav"] and "no transcript" in lacking["ann/mute.wav"]
+    assert set(lacking) == {"ann/mute.wav", "lj/metadata.csv"} and "no transcript" in lacking["ann/mute.wav"]
+    assert lacking["lj/metadata.csv"] == "1 line without a sound in wavs/ or beside it, the first is 'LJ001-0002'"
     with pytest.raises(InputError, match="no such folder"):
         find_recordings(raw / "absent")
     (raw / "empty").mkdir()
     with pytest.raises(InputError, match="not one transcribed recording"):
         find_recordings(raw / "empty")
+
+
+def test_equal_names_stay_apart_and_hidden_or_foreign_files_out(tmp_path):
+    raw = tmp_path / "raw"
+    for name in ("a/ann/x.wav", "b/ann/x.wav", "a-ann/x.wav", "b/x.wav", "b/x.flac", "b/._x.wav", ".git/y.wav"):
+        (raw / name).parent.mkdir(parents=True, exist_ok=True)
+        (raw / name).write_bytes(b"sound")
+        (raw / name).with_suffix(".txt").write_text(f"says {name}", "utf-8")
+    (tmp_path / "else.wav").write_bytes(b"sound")
+    (raw / "metadata.csv").write_text(f"{tmp_path}/else.wav|text|text\n../else|text|text\n{'n' * 5000}|t|t\n", "utf-8")
+    found, lacking = find_recordings(raw)
+    assert len({r.id.casefold() for r in found}) == len(found) == 5
+    assert {r.audio.relative_to(raw).as_posix() for r in found} == {
+        "a/ann/x.wav", "b/ann/x.wav", "a-ann/x.wav", "b/x.wav", "b/x.flac",
+    }  # fmt: skip
+    assert all(r.text == f"says {r.audio.relative_to(raw).as_posix()}" for r in found if r.audio.parent.name == "ann")
+    assert {r.speaker for r in found if r.audio.parent.name == "ann"} == {"a-ann", "b-ann"}
+    assert list(lacking) == ["metadata.csv"] and lacking["metadata.csv"].startswith("3 lines without a sound")
 
 
 def test_nobody_and_nothing_is_in_two_splits():
@@ -84,7 +103,7 @@ def test_a_corpus_with_sealed_lips_and_named_failures_that_is_not_made_twice(raw
     root = tmp_path / "corpus"
     corpus = build_speech_corpus(raw, root, workers=1)
     assert [c.id for c in corpus.clips] == ["84-121-84_121_000001_000000", "ann-boat", "lj-wavs-LJ001-0001"]
-    assert set(corpus.skipped) == {"ann-broken", "ann-swapped", "ann/mute.wav"}
+    assert set(corpus.skipped) == {"ann-broken", "ann-swapped", "ann/mute.wav", "lj/metadata.csv"}
     assert "transcript is heard" in corpus.skipped["ann-swapped"] or "not what is said" in corpus.skipped["ann-swapped"]
     assert "train" in {c.split for c in corpus.clips}
     jaw, close = CONTROL_NAMES.index("jawOpen"), CONTROL_NAMES.index("mouthClose")

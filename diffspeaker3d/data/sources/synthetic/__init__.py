@@ -4,13 +4,12 @@ plan ─ voices (espeak, flite, festival) ─> waveform, phones ─ articulation
 """
 
 from diffspeaker3d.controls.articulation import articulate
-from diffspeaker3d.controls.expression import MOTION_GROUPS, expressions
+from diffspeaker3d.controls.expression import expressions
 from diffspeaker3d.controls.style import PRESETS, STYLE_NAMES, Manner
 from diffspeaker3d.data.sources.synthetic.build import build_corpus
 from diffspeaker3d.speech.phones import VISEMES, VOWELS, Phone, viseme_frames
 
 __all__ = [
-    "MOTION_GROUPS",
     "PRESETS",
     "STYLE_NAMES",
     "VISEMES",

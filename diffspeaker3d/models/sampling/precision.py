@@ -1,4 +1,4 @@
-"""Cheaper numbers for sampling: 16 bits, or 8 on a CPU. What they cost in accuracy, the benchmark measures."""
+"""Reduced-precision inference: 16 bits, or 8 on a CPU. What they cost in accuracy, the benchmark measures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def in_precision(denoiser: Denoiser, precision: str) -> Denoiser:
     reduced = copy.deepcopy(denoiser)
     if precision != "int8":
         return reduced.to(getattr(torch, precision))
-    with warnings.catch_warnings():  # of its move to another package, four paragraphs
+    with warnings.catch_warnings():  # torch warns that this moves to another package
         warnings.simplefilter("ignore")
         reduced.layers = torch.ao.quantization.quantize_dynamic(reduced.layers, {nn.Linear}, dtype=torch.qint8)
     return reduced
