@@ -14,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import torch
 
-from diffspeaker3d.audio import SAMPLE_RATE, load_audio
+from diffspeaker3d.audio import SAMPLE_RATE, load_audio, num_motion_frames
 from diffspeaker3d.controls.style import PRESETS, STYLE_NAMES
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.files import atomic_path
+from diffspeaker3d.generation.encode import encode
 from diffspeaker3d.generation.pipeline import SpeechAnimator
+from diffspeaker3d.generation.sample import sample
 from diffspeaker3d.topology import load_topology
 
 LOWEST, HIGHEST = 0.04, 0.45  # jawOpen at the 5th and 95th percentile of what was measured
@@ -44,7 +47,7 @@ def main() -> None:
         low, high = np.quantile(curve[1], (0.05, 0.95))
         for number, first in enumerate(range(0, len(waveform) - SAMPLE_RATE, PIECE_SECONDS * SAMPLE_RATE)):
             piece = waveform[first : first + PIECE_SECONDS * SAMPLE_RATE]
-            controls = animator.controls((piece, SAMPLE_RATE))
+            controls = sampled(animator, piece)
             times = first / SAMPLE_RATE + np.arange(len(controls)) / animator.model.fps
             jaw = LOWEST + (HIGHEST - LOWEST) * (np.interp(times, *curve) - low) / (high - low)
             controls[:, animator.model.motion.names.index("jawOpen")] = np.clip(jaw, 0.0, 1.0)
@@ -56,6 +59,17 @@ def main() -> None:
         arguments.root, "folder", animator.model.fps, "controls", topology.name, topology.hash, STYLE_NAMES, tuple(clips),
         provenance={"jaw": arguments.column, "rest": str(animator.config["provenance"]["name"])},
     ).save()  # fmt: skip
+
+
+def sampled(animator: SpeechAnimator, waveform: np.ndarray) -> np.ndarray:
+    """What the model makes of a sound (N,) before any stage: controls (T, K)."""
+    model, fps = animator.model, animator.model.fps
+    count = num_motion_frames(len(waveform), SAMPLE_RATE, fps)
+    with torch.inference_mode():
+        features = encode(model.audio_encoder, torch.from_numpy(waveform), count, fps)
+        conditions = {"style": torch.tensor([animator.style_vector(None)])}
+        state = sample(model, animator.schedule, features, conditions, animator.sampling, [0])
+    return np.array(model.motion.decode(state)[0])
 
 
 def measured(path: Path, column: str) -> tuple[np.ndarray, np.ndarray] | None:
