@@ -3,6 +3,7 @@
 # make test-clients    the same with foreign readers: Khronos validator, three.js, Blender, Chromium (apt: chromium, nodejs)
 # make checkpoint      the default checkpoint again, from nothing (hours)
 # make pictures        the pictures of the README again
+# make docs            the site in outputs/site: guide and API
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,13 +11,14 @@ AUDIO ?= data/sample/speech.wav
 DEMO := outputs/demo
 STAMP = $(VENV)/.installed-$(1)
 
-.PHONY: demo test test-clients checkpoint pictures lint clean
+.PHONY: demo test test-clients checkpoint pictures docs lint clean
 
 demo: $(call STAMP,demo)
 	$(BIN)/python -m diffspeaker3d.animate audio="$(AUDIO)" out=$(DEMO) 'formats=[mp4,npz,glb]'
 
 test: $(call STAMP,test)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config setup.cfg
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not clients" --cov --cov-report=term:skip-covered
@@ -53,8 +55,12 @@ pictures: $(call STAMP,demo)
 	$(BIN)/python -m diffspeaker3d.render motion=outputs/pictures/demo.npz out=docs/pictures/demo.png 'stills=[5.51,5.6,6.4,6.8,7.6,8.3,9.1,10.05]' size=320
 	$(BIN)/python scripts/shapes_sheet.py
 
+docs: $(call STAMP,test)
+	$(BIN)/mkdocs build --strict
+
 lint: $(call STAMP,test)
 	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 clean:
 	rm -rf $(VENV) outputs build *.egg-info

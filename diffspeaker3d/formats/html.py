@@ -23,6 +23,11 @@ from diffspeaker3d.files import atomic_path
 from diffspeaker3d.formats.common.morphs import MorphOptions, find_morphs
 from diffspeaker3d.formats.common.sound import wav_bytes
 
+SUFFIXES = {
+    ".html": "one web page that plays it, without network",
+}
+
+
 TEMPLATE = Path(__file__).with_name("player.html")
 STEPS = 32767
 # The page blends on the CPU: no limit of graphics cards, and directions may be signed.
