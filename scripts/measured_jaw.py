@@ -17,6 +17,7 @@ import soundfile
 import torch
 
 from diffspeaker3d.audio import SAMPLE_RATE, load_audio, num_motion_frames
+from diffspeaker3d.controls.arkit import CONTROL_NAMES
 from diffspeaker3d.controls.style import PRESETS, STYLE_NAMES
 from diffspeaker3d.data.corpus import ClipRecord, Corpus
 from diffspeaker3d.files import atomic_path
@@ -50,7 +51,7 @@ def main() -> None:
             controls = sampled(animator, piece)
             times = first / SAMPLE_RATE + np.arange(len(controls)) / animator.model.fps
             jaw = LOWEST + (HIGHEST - LOWEST) * (np.interp(times, *curve) - low) / (high - low)
-            controls[:, animator.model.motion.names.index("jawOpen")] = np.clip(jaw, 0.0, 1.0)
+            controls[:, CONTROL_NAMES.index("jawOpen")] = np.clip(jaw, 0.0, 1.0)
             split = "test" if sound.stem in arguments.test else "train"
             clips.append(
                 write(arguments.root, f"{sound.stem}-{number}", piece, controls, split, next(iter(topology.templates)))
