@@ -105,9 +105,8 @@ def take_weights(model: DiffSpeaker, folder: str | Path) -> str:
     """
     trained, config = load_checkpoint(folder)
     source, fresh = trained.state_dict(), []
-    own = (
-        OF_THE_CORPUS[:1] if trained.style_names == model.style_names else OF_THE_CORPUS
-    )  # the same manners mean the same
+    manners = trained.style_names == model.style_names == STYLE_NAMES  # mean the same in every corpus; speakers do not
+    own = OF_THE_CORPUS[:1] if manners else OF_THE_CORPUS
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
             fits = name in source and source[name].shape == tensor.shape
