@@ -3,6 +3,7 @@
 # make test-clients    the same with foreign readers: Khronos validator, three.js, Blender, Chromium (apt: chromium, nodejs)
 # make checkpoint      the default checkpoint again, from nothing (hours)
 # make pictures        the pictures of the README again
+# make docs            the site in outputs/site: guide and API
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,13 +11,14 @@ AUDIO ?= data/sample/speech.wav
 DEMO := outputs/demo
 STAMP = $(VENV)/.installed-$(1)
 
-.PHONY: demo test test-clients checkpoint pictures lint clean
+.PHONY: demo test test-clients checkpoint pictures docs lint clean
 
 demo: $(call STAMP,demo)
 	$(BIN)/python -m diffspeaker3d.animate audio="$(AUDIO)" out=$(DEMO) 'formats=[mp4,npz,glb]'
 
 test: $(call STAMP,test)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config setup.cfg
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not clients" --cov --cov-report=term:skip-covered
@@ -32,13 +34,19 @@ test-clients: $(call STAMP,test) .venv-blender/.installed
 	-.venv-blender/bin/python -m pip install --quiet "bpy==4.5.*"
 	touch $@
 
+# RECORDINGS: a folder of transcribed speech (speechocean762, OpenSLR 101). CAPTURES: measured jaws (FACEGOOD-Audio2Face).
+RECORDINGS ?= data/recordings
+CAPTURES ?= data/captures
+WITH_SPEECH := {name: speech, raw: $(RECORDINGS), root: outputs/corpora/speech, fps: 30, seed: 0, held_out: 0.05, workers: null, share: 0.15}
 checkpoint: $(call STAMP,test)
-	$(BIN)/python -m diffspeaker3d.train experiment=mannequin
-	$(BIN)/python -m diffspeaker3d.train experiment=faceformer
-	$(BIN)/python -m diffspeaker3d.train experiment=mannequin name=mannequin-3000 trainer.max_steps=3000
-	$(BIN)/python -m diffspeaker3d.evaluate checkpoint=outputs/train/mannequin/checkpoint dataset.num_clips=12000 limit=80 out=outputs/evaluate/mannequin \
-		'baselines=[mean_face,ridge,nearest_neighbour]' 'compare={faceformer:outputs/train/faceformer/checkpoint,steps_3000:outputs/train/mannequin-3000/checkpoint}' 'degradations=[clean,babble10,telephone,mp3_64,gain+12,gain-12,overload12]'
-	$(BIN)/python scripts/ship_checkpoint.py outputs/train/mannequin/checkpoint outputs/evaluate/mannequin
+	$(BIN)/python -m diffspeaker3d.prepare encoder=whisper-tiny.en
+	$(BIN)/python -m diffspeaker3d.train experiment=mannequin 'also=[$(WITH_SPEECH)]'
+	$(BIN)/python scripts/measured_jaw.py outputs/train/mannequin/checkpoint $(CAPTURES) outputs/corpora/jaws --test studio_zh_05
+	$(BIN)/python -m diffspeaker3d.train experiment=mannequin_people init=outputs/train/mannequin/checkpoint \
+		'also=[$(WITH_SPEECH), {name: folder, root: outputs/corpora/jaws, share: 0.15}]'
+	$(BIN)/python -m diffspeaker3d.evaluate checkpoint=outputs/train/mannequin_people/checkpoint dataset.num_clips=7000 limit=80 out=outputs/evaluate/mannequin \
+		'baselines=[mean_face,ridge,nearest_neighbour]' 'degradations=[clean,babble10,telephone,mp3_64,gain+12,gain-12,overload12]'
+	$(BIN)/python scripts/ship_checkpoint.py outputs/train/mannequin_people/checkpoint outputs/evaluate/mannequin
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	$(BIN)/python scripts/curves.py outputs/train/mannequin docs/pictures/mannequin_training
 
@@ -47,8 +55,12 @@ pictures: $(call STAMP,demo)
 	$(BIN)/python -m diffspeaker3d.render motion=outputs/pictures/demo.npz out=docs/pictures/demo.png 'stills=[5.51,5.6,6.4,6.8,7.6,8.3,9.1,10.05]' size=320
 	$(BIN)/python scripts/shapes_sheet.py
 
+docs: $(call STAMP,test)
+	$(BIN)/mkdocs build --strict
+
 lint: $(call STAMP,test)
 	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 clean:
 	rm -rf $(VENV) outputs build *.egg-info

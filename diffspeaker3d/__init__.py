@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from diffspeaker3d.topology import Topology as Topology
     from diffspeaker3d.topology import load_topology as load_topology
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Animation", "SpeechAnimator", "Topology", "load_animation", "load_topology", "save"]
 
 _HOMES = {

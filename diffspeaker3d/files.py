@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from diffspeaker3d.errors import InputError
@@ -27,16 +27,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         InputError: the folder cannot be made or written, or the disk is full.
     """
     path = Path(path)
+    # Named before it is made: an interrupt at any moment finds something to remove.
+    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(6)}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another output folder") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another output folder") from error
+        mode = stat.S_IMODE((path if path.is_file() else temporary).stat().st_mode)  # a private file stays private
         yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -45,7 +46,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             raise InputError(f"{path}: cannot be written ({error.strerror}); choose another output path") from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            temporary.unlink()
 
 
 def regular_file(path: str | Path) -> Path:
@@ -70,10 +72,3 @@ def regular_file(path: str | Path) -> Path:
     if not readable:
         raise InputError(f"{path}: may not be read; check its permissions")
     return path
-
-
-def _umask() -> int:
-    """The process' file mode mask (there is no way to read it without setting it)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

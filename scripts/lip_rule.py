@@ -64,12 +64,13 @@ def main() -> None:
     print("temperature", {name: round(fitted_temperature(clips), 2) for name, clips in sources.items()})
     print("rule".ljust(46), *(name[:24].ljust(24) for name in sources), "(sealed, wrong/s, wrongly closed)")
     names = animator.model.motion.names
-    for temperature, (low, high), parted in product(
-        (1.0, 1.5), ((0.02, 0.1), (0.05, 0.2), (0.1, 0.3), (0.2, 0.5), (0.3, 0.6), (0.4, 0.7)), (0.0, 0.02, 0.03)
+    for temperature, (low, high) in product(
+        (1.0, 1.5),
+        ((0.02, 0.1), (0.05, 0.2), (0.1, 0.3), (0.2, 0.5), (0.3, 0.6), (0.4, 0.7)),
     ):
-        rule = LipRule(temperature=temperature, low=low, high=high, parted=parted)
+        rule = LipRule(temperature=temperature, low=low, high=high)
         cells = [score(clips, rule, animator.model.fps, names) for clips in sources.values()]
-        print(f"temperature {temperature:g} low {low:g} high {high:g} parted {parted:g}".ljust(46), *cells)
+        print(f"temperature {temperature:g} low {low:g} high {high:g}".ljust(46), *cells)
 
 
 def score(clips: Sequence[Heard], rule: LipRule, fps: float, names: tuple[str, ...]) -> str:

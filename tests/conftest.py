@@ -9,7 +9,8 @@ import pytest
 
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.controls.arkit import CONTROL_NAMES, close_lips
-from diffspeaker3d.topology import Blendshapes, Topology
+from diffspeaker3d.errors import InputError
+from diffspeaker3d.topology import Blendshapes, Topology, load_topology
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -61,3 +62,11 @@ def tiny_animation(tiny_topology: Topology) -> Animation:
         sample_rate=16_000,
         provenance={"seed": 0},
     )
+
+
+@pytest.fixture(scope="session")
+def mannequin() -> Topology:
+    try:
+        return load_topology("mannequin")
+    except InputError:
+        pytest.skip("the mannequin is not built")

@@ -89,15 +89,12 @@ def test_evaluate_scores_model_and_baselines(world):
         "worst-1.mp4",
     }
     result = json.loads((folder / "scores" / "metrics.json").read_text())
-    assert set(result["models"]) == {"model", "again", "mean_face", "ridge"} and result["clips"] == 3
-    assert (
-        result["models"]["again"] == result["models"]["model"]
-        and result["against"]["again"]["checkpoint"] == result["checkpoint"]
-    )
-    for scores in result["models"].values():
+    assert set(result["models"]) == {"model", "again", "mean_face", "ridge"} and result["about"]["clips"] == 3
+    assert result["models"]["again"] == result["models"]["model"]
+    for scores in (model["means"] for model in result["models"].values()):
         assert scores["lve"] > 0 and 0 <= scores.get("closure_recall", 0) <= 1
-    assert result["models"]["model"]["diversity_upper_face"] > 0
-    assert result["regions"]["lips"] in said and "mouth_opening_distance" in said
+    assert result["models"]["model"]["means"]["diversity_upper_face"] > 0
+    assert result["about"]["regions"]["lips"] in said and "mouth_opening_distance" in said
 
 
 def test_animate_writes_every_format_asked_for_and_render_reads_it_back(world):
@@ -163,7 +160,7 @@ def test_a_folder_of_lines_goes_on_past_a_bad_one(world):
     ("arguments", "message"),
     [
         (["audio=missing.wav", "out=a.npz"], "missing.wav: no such file"),
-        (["audio=tone.wav", "out=a.xyz"], "known: .npz"),
+        (["audio=tone.wav", "out=a.xyz"], "no writer for this kind of output; known: "),
         (["audio=tone.wav", "out=a.npz", "style=grumpy"], "known: neutral"),
         (["audio=tone.wav", "out=a.npz", "template=nobody"], "known: neutral"),
         (["audio=tone.wav", "out=a.npz", "checkpoint=nowhere"], "nowhere: no such checkpoint"),

@@ -47,3 +47,12 @@ def test_a_folder_in_the_way_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"), atomic_path(tmp_path / "file" / "b.txt"):
         pass
+
+
+def test_a_private_file_stays_private_and_the_mask_is_kept(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    target.chmod(0o600)
+    with atomic_path(target) as temporary:
+        temporary.write_text("new")
+    assert target.read_text() == "new" and target.stat().st_mode & 0o777 == 0o600

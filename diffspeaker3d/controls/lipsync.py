@@ -12,13 +12,12 @@ import numpy as np
 
 from diffspeaker3d.controls.arkit import CONTROL_NAMES
 from diffspeaker3d.controls.targets import OPEN_VOWELS, SEAL, load_rules
-from diffspeaker3d.speech.phones import SILENCE, VISEMES, Phone, Segment, segments
+from diffspeaker3d.speech.phones import VISEMES, Phone, Segment, segments
 
 RAMP_SECONDS = 0.035  # into and out of what the phones demand
 SEALED_JAW = 0.20  # the most a jaw is dropped behind sealed lips
 TEETH_ROLL, TEETH_JAW, TEETH_CLOSURE = 0.76, 0.10, 0.60  # lower lip at the upper teeth; more closure would be a p
 OPEN_CLOSURE = -0.05
-MOST_PARTED_CLOSURE = 0.6  # in sounds that are no p, b, m: a rounded vowel between two of them keeps most of it
 SHUT = 0.012  # of the jaw's range: half a millimetre
 FASTEST = 3.0  # of the jaw's range per second, the speed of lips that meet: 110 mm/s
 LEAST_OPENING = 0.4  # share of the jaw that articulation would drop for the vowel: mumbled, but not shut
@@ -71,22 +70,20 @@ class LipRule:
     Attributes:
         temperature: the viseme head's logits are divided by it: it is surer of a voice than it is right.
         low, high: probabilities of p, b, m at which lips begin to close, and are sealed.
-        closing, opening: seconds that the lips take from apart to sealed, and back; people's.
-        parted: least opening, as a share of jawOpen, in sounds that are neither p, b, m nor a pause.
+        closing, opening: seconds over which the rule leads up to a seal, and away from it, on top of the model's own motion.
     """
 
     temperature: float = 1.0
-    low: float = 0.2
-    high: float = 0.5
-    closing: float = 0.09
-    opening: float = 0.08
-    parted: float = 0.03
+    low: float = 0.1
+    high: float = 0.3
+    closing: float = 0.05
+    opening: float = 0.05
 
 
 def follow_heard(
     controls: np.ndarray, visemes: np.ndarray, fps: float, rule: LipRule, names: tuple[str, ...] = CONTROL_NAMES
 ) -> np.ndarray:
-    """Controls whose lips close as far as p, b, m is heard, with a person's speed, and are parted by other sounds.
+    """Controls whose lips close as far as p, b, m is heard, with a person's speed.
 
     The sampled closure is a mean over what might be said, and stops short where the sound is ambiguous.
 
@@ -98,20 +95,14 @@ def follow_heard(
         names: the K names.
 
     Returns:
-        array (T, K) float32: the same but for `mouthClose`, and for `jawOpen` where it is nearly shut in speech.
+        array (T, K) float32: the same but for `mouthClose`.
     """
     followed = np.array(controls, np.float32)
     jaw, close = followed[:, names.index("jawOpen")], followed[:, names.index("mouthClose")]  # views: written through
     likely = np.asarray(visemes, np.float64) ** (1.0 / rule.temperature)
     likely /= likely.sum(-1, keepdims=True)
-    bilabial, pause = likely[:, VISEMES.index("PP")], likely[:, VISEMES.index(SILENCE)]
-    evidence = np.clip((bilabial - rule.low) / (rule.high - rule.low), 0.0, 1.0)
+    evidence = np.clip((likely[:, VISEMES.index("PP")] - rule.low) / (rule.high - rule.low), 0.0, 1.0)
     held = _swept(evidence, fps, rule.closing, rule.opening)
-    free = 1.0 - np.maximum(_swept(np.maximum(evidence, bilabial), fps, rule.closing, rule.opening),
-                            _swept(pause, fps, rule.closing, rule.opening))  # fmt: skip
-    # Sounds that part the lips: less closure first, then a jaw that is not quite shut.
-    close -= free * np.maximum(close - MOST_PARTED_CLOSURE, 0.0)
-    jaw += free * np.maximum(rule.parted / (1.0 - MOST_PARTED_CLOSURE) - jaw, 0.0)
     close[:] = np.maximum(close, SEAL * held)
     _no_snap(jaw, close, fps)
     return followed

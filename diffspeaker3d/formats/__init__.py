@@ -1,11 +1,14 @@
 """Writing an animation: the suffix chooses the writer, one file per format.
 
-Every writer module has the same two functions: `write(animation, path, ...)` returns the files it wrote, main one first;
-`verify(animation, path)` reopens what was written and raises InputError if it does not hold the animation.
+A format is added by one module here: `SUFFIXES` (suffix -> what it is good for) and two functions: `write(animation, path, ...)` returns the files it wrote, main one first;
+`verify(animation, path)` reopens what was written and raises InputError if it does not hold the animation. A module of
+`streams/` has `SCHEME` and `stream(animation, url)`.
 """
 
 from __future__ import annotations
 
+import ast
+import functools
 import os
 from collections.abc import Mapping
 from importlib import import_module
@@ -18,27 +21,26 @@ from diffspeaker3d.animation import Animation
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.formats.npz import load_animation as load_animation
 
-# suffix -> (module, what it is good for); modules load when used
+
+@functools.cache
+def _declared(folder: str, name: str) -> dict[str, Any]:
+    """Module -> the literal assigned to `name` in it, read without importing: writers load when used."""
+    found: dict[str, Any] = {}
+    for path in sorted(Path(__file__).parent.joinpath(folder).glob("*.py")):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]:
+                found[path.stem] = ast.literal_eval(node.value)
+    return found
+
+
+# suffix -> (module, what it is good for), from every writer's SUFFIXES
 FORMATS: Mapping[str, tuple[str, str]] = MappingProxyType({
-    ".npz": ("npz", "motion file, exact, reopens here"),
-    ".npy": ("npy", "bare vertices, with a json beside"),
-    ".mp4": ("mp4", "video with sound"),
-    ".glb": ("glb", "morph targets for web, Blender, Unreal, Unity"),
-    ".gltf": ("glb", "the same as text"),
-    ".vrm": ("character", "a VRM avatar of yours, with the animation added"),
-    ".usda": ("usd", "exact points for Omniverse, Houdini, Maya, as text"),
-    ".usdc": ("usd", "exact points for Omniverse, Houdini, Maya"),
-    ".usdz": ("usd", "the same in one package with its sound"),
-    ".csv": ("livelink_csv", "ARKit curves as Live Link Face records them"),
-    ".json": ("audio2face", "ARKit curves as Audio2Face exports them"),
-    ".html": ("html", "one web page that plays it, without network"),
-    ".pc2": ("point_cache", "point cache for 3ds Max and Blender, with an obj beside"),
-    ".mdd": ("point_cache", "point cache for Blender and Houdini, with an obj beside"),
-    ".abc": ("blender", "Alembic, through an installed Blender"),
-    ".fbx": ("blender", "FBX morph targets, through an installed Blender"),
+    suffix: (module, purpose)
+    for module, suffixes in _declared("", "SUFFIXES").items()
+    for suffix, purpose in suffixes.items()
 })  # fmt: skip
-# scheme -> module with stream(animation, url)
-STREAMS: Mapping[str, str] = MappingProxyType({"livelink": "livelink", "vmc": "vmc"})
+# scheme -> module with stream(animation, url), from every stream's SCHEME
+STREAMS: Mapping[str, str] = MappingProxyType({scheme: name for name, scheme in _declared("streams", "SCHEME").items()})
 SUFFIXES: tuple[str, ...] = tuple(FORMATS)
 
 
@@ -96,7 +98,7 @@ def save(animation: Animation, path: str | Path, options: Any = None) -> tuple[P
     """
     suffix = output_suffix(path)
     if suffix.endswith("://"):
-        import_module(f"{__name__}.{STREAMS[suffix.removesuffix('://')]}").stream(animation, str(path))
+        import_module(f"{__name__}.streams.{STREAMS[suffix.removesuffix('://')]}").stream(animation, str(path))
         return ()
     check_writable(path)
     writer = cast(Writer, import_module(f"{__name__}.{FORMATS[suffix][0]}"))

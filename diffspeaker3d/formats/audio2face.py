@@ -13,6 +13,10 @@ from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
 from diffspeaker3d.formats.common.arkit_curves import arkit_curves
 
+SUFFIXES = {
+    ".json": "ARKit curves as Audio2Face exports them",
+}
+
 
 def write(animation: Animation, path: Path, options: None = None) -> tuple[Path, ...]:
     """52 poses in order A (some importers go by index), one row per frame."""

@@ -22,6 +22,12 @@ from diffspeaker3d.formats import glb, point_cache
 from diffspeaker3d.formats.common.mesh import metres_per_unit
 from diffspeaker3d.formats.common.morphs import MorphOptions
 
+SUFFIXES = {
+    ".abc": "Alembic, through an installed Blender",
+    ".fbx": "FBX morph targets, through an installed Blender",
+}
+
+
 SCRIPT = Path(__file__).with_name("blender_script.py")
 VARIABLE = "DIFFSPEAKER3D_BLENDER"
 TIME_LIMIT = 1800  # seconds

@@ -22,6 +22,7 @@ from diffspeaker3d.heads.character import Character
 from diffspeaker3d.heads.open import CustomHead
 from diffspeaker3d.heads.vrm import is_avatar
 
+SUFFIXES = {".vrm": "a VRM avatar of yours, with the animation added"}
 TRACK = "speech"
 CURVES_ONLY = (".csv", ".json", *(f"{scheme}://" for scheme in STREAMS))
 

@@ -18,6 +18,12 @@ from diffspeaker3d.formats.common.mesh import in_units, linear_colors, metres_pe
 from diffspeaker3d.formats.common.morphs import MorphOptions, Morphs, find_morphs, normal_deltas
 from diffspeaker3d.geometry.gltf import ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER, BufferBuilder, open_gltf, pack
 
+SUFFIXES = {
+    ".glb": "morph targets for web, Blender, Unreal, Unity",
+    ".gltf": "the same as text",
+}
+
+
 POSITION_EPSILON = 5e-7  # metres; smaller displacements are not stored
 NORMAL_EPSILON = 1e-3
 CLAY = (0.70, 0.57, 0.45, 1.0)  # linear albedo where the topology has no colours

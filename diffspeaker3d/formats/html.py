@@ -26,6 +26,11 @@ from diffspeaker3d.formats.common.sound import wav_bytes
 from diffspeaker3d.geometry.surface import close_seams
 from diffspeaker3d.topology import Texture
 
+SUFFIXES = {
+    ".html": "one web page that plays it, without network",
+}
+
+
 TEMPLATE = Path(__file__).with_name("player.html")
 STEPS = 32767
 # The page blends on the CPU: no limit of graphics cards, and directions may be signed.

@@ -12,6 +12,11 @@ from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
 from diffspeaker3d.formats.common.arkit_curves import CSV_NAMES, ROTATION_NAMES, arkit_curves, pascal_case
 
+SUFFIXES = {
+    ".csv": "ARKit curves as Live Link Face records them",
+}
+
+
 HEADER = ("Timecode", "BlendshapeCount", *(pascal_case(n) for n in CSV_NAMES), *ROTATION_NAMES)
 COLUMNS = [ARKIT_NAMES.index(n) for n in CSV_NAMES]
 TICKS = 60_000  # per second: the timecode counts sixtieths, whatever the frame rate, and writes three decimals of them

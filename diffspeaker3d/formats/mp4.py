@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from diffspeaker3d.rendering import RenderOptions
 
 
+SUFFIXES = {
+    ".mp4": "video with sound",
+}
+
+
 def write(animation: Animation, path: Path, options: RenderOptions | None = None) -> tuple[Path, ...]:
     """Render every frame at the animation's fps, sound muxed in; see `rendering.RenderOptions`."""
     from diffspeaker3d.rendering import RenderOptions, render_animation

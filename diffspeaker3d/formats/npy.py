@@ -13,6 +13,10 @@ from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
 from diffspeaker3d.formats.npz import FORMAT_VERSION, find_topology, write_npy
 
+SUFFIXES = {
+    ".npy": "bare vertices, with a json beside",
+}
+
 
 def write(animation: Animation, path: Path, options: None = None) -> tuple[Path, ...]:
     """Write vertices (T, V, 3) float32 to `path` and all else but the sound to `path`.json."""

@@ -19,6 +19,11 @@ from diffspeaker3d.files import atomic_path
 from diffspeaker3d.phone import Phone
 from diffspeaker3d.topology import ASSETS, Topology, load_topology
 
+SUFFIXES = {
+    ".npz": "motion file, exact, reopens here",
+}
+
+
 FORMAT_VERSION = 1
 REQUIRED = ("format_version", "vertices", "faces", "template", "fps", "topology", "unit")
 

@@ -17,6 +17,11 @@ from diffspeaker3d.errors import InputError
 from diffspeaker3d.files import atomic_path
 from diffspeaker3d.formats.common.mesh import metres_per_unit
 
+SUFFIXES = {
+    ".pc2": "point cache for 3ds Max and Blender, with an obj beside",
+    ".mdd": "point cache for Blender and Houdini, with an obj beside",
+}
+
 
 def write(animation: Animation, path: Path, options: None = None) -> tuple[Path, ...]:
     """Write the cache frame chunk by frame chunk, and the template as `<stem>.obj`."""

@@ -21,6 +21,13 @@ from diffspeaker3d.formats.common.mesh import linear_colors, metres_per_unit
 from diffspeaker3d.formats.common.morphs import MorphOptions, Morphs, find_morphs
 from diffspeaker3d.formats.common.sound import write_wav
 
+SUFFIXES = {
+    ".usda": "exact points for Omniverse, Houdini, Maya, as text",
+    ".usdc": "exact points for Omniverse, Houdini, Maya",
+    ".usdz": "the same in one package with its sound",
+}
+
+
 POSITION_EPSILON = 5e-7  # metres; smaller offsets of a blend shape are not stored
 
 

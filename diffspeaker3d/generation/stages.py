@@ -56,7 +56,7 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class FollowHeard:
-    """Closes the lips where p, b, m is heard, and parts them where speech is that needs them apart."""
+    """Closes the lips where p, b, m is heard."""
 
     rule: LipRule
 

@@ -105,10 +105,12 @@ def take_weights(model: DiffSpeaker, folder: str | Path) -> str:
     """
     trained, config = load_checkpoint(folder)
     source, fresh = trained.state_dict(), []
+    manners = trained.style_names == model.style_names == STYLE_NAMES  # mean the same in every corpus; speakers do not
+    own = OF_THE_CORPUS[:1] if manners else OF_THE_CORPUS
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
             fits = name in source and source[name].shape == tensor.shape
-            if name.startswith(OF_THE_CORPUS) or (name.startswith(OF_THE_TOPOLOGY) and not fits):
+            if name.startswith(own) or (name.startswith(OF_THE_TOPOLOGY) and not fits):
                 fresh.append(name)
             elif fits:
                 tensor.copy_(source[name])

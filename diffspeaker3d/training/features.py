@@ -99,7 +99,7 @@ def encoder_hash(encoder: AudioEncoder) -> str:
     digest = hashlib.sha256(settings.encode())
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        digest.update((tensor.detach().cpu() + 0.0).contiguous().numpy().tobytes())  # an average turns -0 into 0
     return digest.hexdigest()[:16]
 
 

@@ -135,18 +135,6 @@ def test_lips_meet_and_part_with_a_persons_speed(fps: float) -> None:
     np.testing.assert_allclose(gap[free], 0.6, atol=1e-5)
 
 
-def test_other_sounds_part_lips_and_pauses_may_close_them() -> None:
-    """A sampled mouth that stays shut is opened a little in a vowel, and left alone in silence and in p, b, m."""
-    shut = controls(1.1, jaw=0.0)
-    opened = apart(follow_heard(shut, heard(), FPS, RULE))
-    np.testing.assert_allclose(opened, RULE.parted, atol=1e-6)
-    for name in ("sil", "PP"):
-        kept = apart(follow_heard(shut, heard(**{name: (0, 30, 1.0)}), FPS, RULE))
-        assert (kept < SHUT).all()
-    wide = controls(0.1, jaw=0.4)
-    assert np.array_equal(follow_heard(wide, heard(), FPS, RULE), wide)
-
-
 def test_a_calibrated_head_is_less_sure() -> None:
     """Dividing logits by two takes the square root of the odds: .8 against .2 becomes two thirds."""
     motion, surer = controls(-0.05), LipRule(temperature=1.0, low=0.6, high=0.8)

@@ -5,17 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diffspeaker3d.errors import InputError
 from diffspeaker3d.geometry.mesh_file import Mesh
-from diffspeaker3d.topology import Topology, load_topology
-
-
-@pytest.fixture(scope="session")
-def mannequin() -> Topology:
-    try:
-        return load_topology("mannequin")
-    except InputError:
-        pytest.skip("the mannequin is not built")
+from diffspeaker3d.topology import Topology
 
 
 @pytest.fixture(scope="session")

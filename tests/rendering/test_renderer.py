@@ -121,7 +121,7 @@ def test_numpy_needs_no_graphics_library():
         "from diffspeaker3d.topology import Topology\nv = np.eye(3, dtype=np.float32)\n"
         "r = open_renderer(Topology('t', np.array([[0, 1, 2]], np.int32), 3), v, RenderOptions(size=(32, 32), renderer='numpy'))\n"
         "assert r(v).shape == (32, 32, 3)\n"
-        "assert not {'PIL', 'trimesh', 'av'} & set(sys.modules)",
+        "assert not {'trimesh', 'av'} & set(sys.modules)",
     )
     subprocess.run([sys.executable, "-c", program, "numpy", "", "0", ""], cwd=ROOT, check=True)
 

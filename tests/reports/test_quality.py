@@ -71,7 +71,7 @@ def spoil(weights: np.ndarray, fault: str) -> np.ndarray:
         bad[:, JAW] *= 0.02
     elif fault == "pop":
         bad[40:42, SMILE], bad[41, SMILE] = 0, 1
-        bad[41, JAW] += 0.9
+        bad[40:42, JAW] = [0, 1]
     elif fault == "stands at its stop":
         bad[: FRAMES // 2, SMILE] = 1
     elif fault == "off its rest":

@@ -15,6 +15,9 @@ from diffspeaker3d.animation import Animation
 from diffspeaker3d.formats.common.arkit_curves import ROTATION_NAMES, arkit_curves
 from diffspeaker3d.formats.streams.pacing import Clock, paced, parse_address, udp_socket
 
+SCHEME = "livelink"
+
+
 PORT = 11111
 VERSION = 6
 DEVICE_ID = "D1FF5BEA-4E30-4D00-8000-000000000001"  # readers expect the 36 characters of a UUID

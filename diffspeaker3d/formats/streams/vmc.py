@@ -14,6 +14,9 @@ from diffspeaker3d.errors import missing_extra
 from diffspeaker3d.formats.common.arkit_curves import arkit_curves, pascal_case
 from diffspeaker3d.formats.streams.pacing import Clock, paced, parse_address, udp_socket
 
+SCHEME = "vmc"
+
+
 PORT = 39539  # performer to marionette
 LARGEST_DATAGRAM = 1400  # bytes; one bundle of 52 values would be 1980 and be fragmented
 

@@ -52,7 +52,7 @@ def build_corpus(
 
     Clip i depends on (seed, i), the engines and fps only: the same arguments give the same corpus, a larger num_clips
     keeps the clips that are there, and what an interrupted run has written is kept. Where only the rules of the motion
-    have changed since, the sounds stay and the motion is made anew from their phones: some 200 clips a second and core.
+    have changed since, the sounds stay and the motion is made anew from their phones: some 75 clips a second and core.
 
     Args:
         root: folder of the corpus; made if absent.
