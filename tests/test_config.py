@@ -321,6 +321,12 @@ PROGRAM = """
 import os, signal, sys, time
 from diffspeaker3d.config import door
 from diffspeaker3d.files import atomic_path
+# A program started by nohup, or in the background of a script, ignores signals on purpose; here they must arrive.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+
+
 @door("animate")
 def main(options):
     {body}
