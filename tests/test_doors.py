@@ -247,3 +247,15 @@ def test_a_missing_extra_is_one_line(tmp_path):
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert said.stdout == 'training: needs lightning; pip install "diffspeaker3d[train]"\n', said.stderr
+
+
+def test_a_folder_may_have_a_dot_in_its_name(tmp_path):
+    (tmp_path / "a.wav").write_text("x")
+    (tmp_path / "old.glb").mkdir()
+    for folder in ("takes_v1.2", "2026.11.26", "take.v2", "old.glb"):
+        (job,) = plan_jobs(tmp_path, str(tmp_path / folder), ["glb"])
+        assert job.outputs == (str(tmp_path / folder / "a.glb"),)
+    (job,) = plan_jobs(tmp_path / "a.wav", str(tmp_path / "A.GLB"), None)
+    assert job.outputs == (str(tmp_path / "A.GLB"),)
+    with pytest.raises(InputError, match="no writer for this kind of output"):
+        plan_jobs(tmp_path / "a.wav", str(tmp_path / "a.xyz"), None)

@@ -12,7 +12,7 @@ from typing import Any
 from diffspeaker3d.animation import Animation
 from diffspeaker3d.audio import AUDIO_SUFFIXES, distinct_names, find_sounds, match_files
 from diffspeaker3d.errors import InputError
-from diffspeaker3d.formats import check_writable, output_suffix
+from diffspeaker3d.formats import SUFFIXES, check_writable, output_suffix
 from diffspeaker3d.heads.fit.landmarks import Landmark
 from diffspeaker3d.heads.open import CustomHead, is_head_file, open_head
 from diffspeaker3d.topology import Topology
@@ -169,4 +169,11 @@ def _as_list(value: Any) -> list[str]:
 
 
 def _looks_like_file(path: str) -> bool:
-    return "://" in path or bool(Path(path).suffix)
+    """Whether an output names a file or a stream: a known suffix, or letters that were meant as one (`a.xyz`).
+
+    `takes_v1.2` and a folder that is there are folders.
+    """
+    suffix = Path(path).suffix.lower()
+    if "://" in path:
+        return True
+    return not Path(path).is_dir() and (suffix in SUFFIXES or suffix.removeprefix(".").isalpha())
