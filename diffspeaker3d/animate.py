@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from diffspeaker3d.errors import InputError
 if TYPE_CHECKING:
     from diffspeaker3d.animation import Animation
     from diffspeaker3d.config.schema import Animate
+    from diffspeaker3d.generation.jobs import Job
     from diffspeaker3d.generation.options import Options
     from diffspeaker3d.heads.open import CustomHead
 
@@ -27,9 +29,11 @@ def main(typed: Animate) -> None:
 
     cfg = as_config(typed)
     from diffspeaker3d.generation.jobs import open_template, plan_jobs, run_jobs, with_texts
+    from diffspeaker3d.generation.outputs import check_outputs
     from diffspeaker3d.reports.lines import inspect_result, report_lines, wants_report
 
     jobs = with_texts(plan_jobs(_plain(cfg.audio), _plain(cfg.out), _plain(cfg.formats)), cfg.text)
+    check_outputs([output for job in jobs for output in job.outputs], files_read(jobs, cfg))
     inspects = wants_report(cfg.qc, len(jobs))
 
     from diffspeaker3d.generation.pipeline import SpeechAnimator, set_threads
@@ -55,6 +59,17 @@ def main(typed: Animate) -> None:
         raise InputError(
             failures[0] if len(jobs) == 1 else f"{len(failures)} of {len(jobs)} failed: {'; '.join(failures)}"
         )
+
+
+def files_read(jobs: Sequence[Job], cfg: DictConfig) -> Iterator[tuple[str, str]]:
+    """(option, file) of what a command reads: none of it may be written over."""
+    for job in jobs:
+        yield "audio", str(job.audio)
+        if job.text is not None and job.text.endswith(".txt"):
+            yield "text", job.text
+    for option in ("template", "names", "landmarks"):
+        if isinstance(cfg[option], str):
+            yield option, cfg[option]
 
 
 def options_of(cfg: DictConfig, own_head: bool) -> Options:

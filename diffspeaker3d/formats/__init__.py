@@ -51,6 +51,19 @@ class Writer(Protocol):
     def verify(self, animation: Animation, path: Path) -> None: ...
 
 
+def companions(output: str | Path) -> tuple[Path, ...]:
+    """Files that a writer puts beside its output, from its COMPANIONS (suffix -> ending of the companion).
+
+    An ending such as `.obj` takes the suffix' place; one such as `+.json` is put behind it.
+    """
+    path, found = Path(output), []
+    for endings in _declared("", "COMPANIONS").values():
+        if ending := endings.get(path.suffix.lower()):
+            beside = path.name + ending[1:] if ending.startswith("+") else path.with_suffix(ending).name
+            found.append(path.with_name(beside))
+    return tuple(found)
+
+
 def known_formats() -> str:
     """All suffixes and stream addresses, for help texts and error messages."""
     return " ".join([*SUFFIXES, *(f"{scheme}://host:port" for scheme in STREAMS)])

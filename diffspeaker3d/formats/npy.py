@@ -16,6 +16,7 @@ from diffspeaker3d.formats.npz import FORMAT_VERSION, find_topology, write_npy
 SUFFIXES = {
     ".npy": "bare vertices, with a json beside",
 }
+COMPANIONS = {".npy": "+.json"}
 
 
 def write(animation: Animation, path: Path, options: None = None) -> tuple[Path, ...]:

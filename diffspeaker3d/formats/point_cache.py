@@ -21,6 +21,7 @@ SUFFIXES = {
     ".pc2": "point cache for 3ds Max and Blender, with an obj beside",
     ".mdd": "point cache for Blender and Houdini, with an obj beside",
 }
+COMPANIONS = {".pc2": ".obj", ".mdd": ".obj"}
 
 
 def write(animation: Animation, path: Path, options: None = None) -> tuple[Path, ...]:

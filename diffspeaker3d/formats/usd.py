@@ -26,6 +26,7 @@ SUFFIXES = {
     ".usdc": "exact points for Omniverse, Houdini, Maya",
     ".usdz": "the same in one package with its sound",
 }
+COMPANIONS = {".usda": ".wav", ".usdc": ".wav"}
 
 
 POSITION_EPSILON = 5e-7  # metres; smaller offsets of a blend shape are not stored

@@ -13,6 +13,7 @@ from diffspeaker3d.animation import Animation
 from diffspeaker3d.audio import AUDIO_SUFFIXES, distinct_names, find_sounds, match_files
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.formats import SUFFIXES, check_writable, output_suffix
+from diffspeaker3d.generation.outputs import check_outputs
 from diffspeaker3d.heads.fit.landmarks import Landmark
 from diffspeaker3d.heads.open import CustomHead, is_head_file, open_head
 from diffspeaker3d.topology import Topology
@@ -106,9 +107,8 @@ def plan_jobs(audio: Any, out: Any, formats: Any) -> list[Job]:
     for job in jobs:
         for output in job.outputs:
             output_suffix(output)
-            if Path(output).resolve() == job.audio.resolve():
-                raise InputError(f"out={output}: would overwrite the sound it is made from; choose another name")
             check_writable(output)
+    check_outputs((output for job in jobs for output in job.outputs), (("audio", job.audio) for job in jobs))
     return jobs
 
 

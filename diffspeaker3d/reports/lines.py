@@ -9,6 +9,7 @@ from typing import Any
 
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.generation.jobs import Job, Result
+from diffspeaker3d.generation.outputs import free_stem
 from diffspeaker3d.metrics.line import LineReport, inspect
 from diffspeaker3d.reports.quality import Entry, write_report
 from diffspeaker3d.speech.phones import segments
@@ -37,10 +38,13 @@ def inspect_result(result: Result) -> Entry:
 
 
 def report_lines(inspected: Sequence[Entry], jobs: Sequence[Job], strict: bool) -> list[str]:
-    """Write report.html and report.json beside the outputs, say what needs a look, and return it when that counts."""
+    """Write report.html and report.json (another name if a line has that one) beside the outputs, say what needs a look, and return it when that counts."""
     failed = [f"{entry.line.name}: {', '.join(entry.line.failures)}" for entry in inspected if entry.line.failures]
     files = [Path(output) for job in jobs for output in job.outputs if "://" not in output]
-    pages = write_report(inspected, files[0].parent)[:1] if files else ()
+    pages: tuple[Path, ...] = ()
+    if files:
+        stem = free_stem("report", (".html", ".json"), files[0].parent, (o for job in jobs for o in job.outputs))
+        pages = write_report(inspected, files[0].parent, stem=stem)[:1]
     log.info(
         "%s: %d of %d lines need a look",
         *pages or ("quality",),

@@ -47,21 +47,22 @@ class Entry:
 
 
 def write_report(
-    entries: Sequence[Entry], folder: str | Path, thresholds: Thresholds | None = None
+    entries: Sequence[Entry], folder: str | Path, thresholds: Thresholds | None = None, stem: str = "report"
 ) -> tuple[Path, Path]:
-    """Write report.html and report.json into a folder.
+    """Write the page (report.html) and the numbers (report.json) into a folder.
 
     Args:
         entries: every line of the batch.
         folder: where; links to outputs are relative to it.
         thresholds: those the lines were judged by; stated in the report.
+        stem: of both names.
 
     Returns:
         tuple[Path, Path]: the page and the json.
     """
     folder, limits = Path(folder), thresholds or Thresholds()
     ordered = sorted(entries, key=lambda entry: (not entry.error, -entry.line.severity, entry.line.name))
-    paths = folder / "report.html", folder / "report.json"
+    paths = folder / f"{stem}.html", folder / f"{stem}.json"
     for path, text in zip(paths, (_page(ordered, folder, limits), _json(ordered, folder, limits)), strict=True):
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
