@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from diffspeaker3d.errors import InputError
 if TYPE_CHECKING:
     from diffspeaker3d.animation import Animation
     from diffspeaker3d.config.schema import Animate
-    from diffspeaker3d.generation.jobs import Job
     from diffspeaker3d.generation.options import Options
     from diffspeaker3d.heads.open import CustomHead
 
@@ -29,11 +27,9 @@ def main(typed: Animate) -> None:
 
     cfg = as_config(typed)
     from diffspeaker3d.generation.jobs import open_template, plan_jobs, run_jobs, with_texts
-    from diffspeaker3d.generation.outputs import check_outputs
     from diffspeaker3d.reports.lines import inspect_result, report_lines, wants_report
 
-    jobs = with_texts(plan_jobs(_plain(cfg.audio), _plain(cfg.out), _plain(cfg.formats)), cfg.text)
-    check_outputs([output for job in jobs for output in job.outputs], files_read(jobs, cfg))
+    jobs = with_texts(plan_jobs(_plain(cfg.audio), _plain(cfg.out), _plain(cfg.formats), named_files(cfg)), cfg.text)
     inspects = wants_report(cfg.qc, len(jobs))
 
     from diffspeaker3d.generation.pipeline import SpeechAnimator, set_threads
@@ -61,15 +57,9 @@ def main(typed: Animate) -> None:
         )
 
 
-def files_read(jobs: Sequence[Job], cfg: DictConfig) -> Iterator[tuple[str, str]]:
-    """(option, file) of what a command reads: none of it may be written over."""
-    for job in jobs:
-        yield "audio", str(job.audio)
-        if job.text is not None and job.text.endswith(".txt"):
-            yield "text", job.text
-    for option in ("template", "names", "landmarks"):
-        if isinstance(cfg[option], str):
-            yield option, cfg[option]
+def named_files(cfg: DictConfig) -> list[tuple[str, str]]:
+    """(option, file) of what a command reads beside sounds and transcripts, which no writer could replace."""
+    return [(name, cfg[name]) for name in ("template", "names", "landmarks") if isinstance(cfg[name], str)]
 
 
 def options_of(cfg: DictConfig, own_head: bool) -> Options:

@@ -1,6 +1,6 @@
-"""What one file may ask of the machine: bounds that every reader checks before it reads.
+"""What one sound may ask of the machine: bounds that are checked before it is read.
 
-A few bytes can declare hours of sound or thousands of millions of numbers. The bounds lie far above what this work needs and far
+A few bytes can declare hours of sound. The bounds lie far above what this work needs and far
 below what ends a process.
 """
 
@@ -13,21 +13,17 @@ from diffspeaker3d.errors import InputError
 
 @dataclass(frozen=True)
 class Budget:
-    """Upper bounds for one input file.
+    """Upper bounds for one sound.
 
     Attributes:
         seconds: of sound.
         channels: of sound.
         sample_rates: lowest and highest rate of sound, Hz.
-        elements: numbers in one declared array.
-        unpacked_bytes: that a compressed file becomes.
     """
 
     seconds: float = 6 * 3600.0
     channels: int = 64
     sample_rates: tuple[int, int] = (1_000, 768_000)
-    elements: int = 1 << 28
-    unpacked_bytes: int = 1 << 30
 
     def check_sound(self, where: str, rate: float, channels: int) -> None:
         """Raises InputError for a sample rate in Hz or a number of channels that no recording has."""
@@ -45,20 +41,6 @@ class Budget:
         """Raises InputError for a sound that is too long."""
         if seconds > self.seconds:
             raise InputError(f"{where}: longer than {self.seconds / 3600:g} hours of sound; cut it into parts")
-
-    def check_elements(self, where: str, count: int) -> None:
-        """Raises InputError for an array that declares more numbers than any input here has."""
-        if not 0 <= count <= self.elements:
-            raise InputError(
-                f"{where}: declares {count} numbers, more than {self.elements}; the file is damaged or no such file"
-            )
-
-    def check_bytes(self, where: str, size: int) -> None:
-        """Raises InputError for a file that would unpack to too much."""
-        if not 0 <= size <= self.unpacked_bytes:
-            raise InputError(
-                f"{where}: would unpack to {size} bytes, more than {self.unpacked_bytes}; make a smaller file"
-            )
 
 
 BUDGET = Budget()

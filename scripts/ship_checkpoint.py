@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from typing import Any
 from diffspeaker3d.generation.load import DEFAULT_CHECKPOINT
 from diffspeaker3d.models import load_checkpoint, save_checkpoint
 
-PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 CARD = """# diffspeaker3d default checkpoint (`mannequin`)
 
 Speech to the mannequin's 53 blendshape controls, {fps:g} frames a second. {millions:.1f} M parameters, {megabytes:.1f} MB in 16 bits: the encoder
@@ -128,8 +126,6 @@ def main() -> None:
     )
     config.pop("format_version")
     save_checkpoint(DEFAULT_CHECKPOINT, model, config, card, half=True)
-    if (worst := arguments.evaluation / "worst-1.png").is_file():
-        shutil.copyfile(worst, PICTURES / "worst.png")
     sys.stdout.write(f"{DEFAULT_CHECKPOINT}: shipped\n")
 
 

@@ -74,6 +74,8 @@ def write_corpus(root, style, subject="eve") -> Corpus:
 class Off:
     """Knows the recordings, and is off by a known distance along x on every vertex."""
 
+    config = {"provenance": {"name": "by hand"}}  # noqa: RUF012
+
     def __init__(self, corpus: Corpus, distance=lambda style, seed, loudness: 0.0) -> None:
         self.topology, self.corpus, self.distance, self.calls = corpus.topology, corpus, distance, []
         self.motions = {clip.num_samples: corpus.load_motion(clip) for clip in corpus.clips}
@@ -372,6 +374,8 @@ def controls(tmp_path, tiny_topology):
 
 class Scaled:
     """Plays the first clip whatever it hears, with the jaw turned by a factor around its middle."""
+
+    config = {"provenance": {"name": "by hand"}}  # noqa: RUF012
 
     def __init__(self, corpus, factor):
         self.topology, self.factor = corpus.topology, factor

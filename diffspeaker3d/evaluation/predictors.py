@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +30,8 @@ class Animator(Protocol):
     """What an evaluation needs of a `SpeechAnimator`."""
 
     topology: Topology
+    config: Mapping[str, Any]
+    """Its `provenance` goes into the result."""
 
     def __call__(self, audio: Any, *, style: Any, template: str | None, seed: int, steps: int | None) -> Animation: ...
 

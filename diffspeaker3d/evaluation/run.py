@@ -227,7 +227,7 @@ def _score_model(evaluator: Evaluator, name: str, animator: Animator) -> ModelSc
         changed, _ = evaluator.score(name, predict, options.seeds, degradation)
         degradations[degradation] = _compared([run.summary() for run in changed], clean)
     shares = seed_shares(sampled, evaluator.recorded.summary())
-    provenance = dict(getattr(animator, "config", {}).get("provenance", {}))
+    provenance = dict(animator.config["provenance"])
     return ModelScores(means | sampled | shares, intervals, controls, degradations, provenance)
 
 

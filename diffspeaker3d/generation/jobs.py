@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,18 +80,18 @@ def open_template(
     return None
 
 
-def plan_jobs(audio: Any, out: Any, formats: Any) -> list[Job]:
+def plan_jobs(audio: Any, out: Any, formats: Any, reads: Iterable[tuple[str, str | Path]] = ()) -> list[Job]:
     """What to read and what to write, checked before any work.
 
     Args:
         audio: a path, a list of paths, a folder, or a glob.
         out: a path with a known suffix, a list of them, or a folder.
         formats: suffixes to write into a folder, without dot.
+        reads: (option, file) of what else is read; like the sounds, none of it may be written over.
 
     Raises:
-        InputError: nothing to read, unknown suffixes, or outputs that would fall on each other.
+        InputError: nothing to read, unknown suffixes, or outputs that would fall on each other or on what is read.
     """
-
     files = find_audio(audio)
     outputs = _as_list(out)
     if len(outputs) == 1 and (formats or not _looks_like_file(outputs[0])):
@@ -108,7 +108,8 @@ def plan_jobs(audio: Any, out: Any, formats: Any) -> list[Job]:
         for output in job.outputs:
             output_suffix(output)
             check_writable(output)
-    check_outputs((output for job in jobs for output in job.outputs), (("audio", job.audio) for job in jobs))
+    sounds = (("audio", job.audio) for job in jobs)
+    check_outputs((output for job in jobs for output in job.outputs), (*sounds, *reads))
     return jobs
 
 
