@@ -80,9 +80,6 @@ class ClipDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         return self.whole_clips("val")
 
-    def test_dataloader(self) -> DataLoader:
-        return self.whole_clips("test")
-
     def whole_clips(self, split: str) -> DataLoader:
         """Uncropped, unaugmented clips of one split, in manifest order, one per batch: no metric sees padding."""
         clips = ClipDataset(self.corpus, (split,), label=viseme_frames, features=self.clean_features)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from diffspeaker3d.errors import InputError
@@ -62,29 +61,6 @@ class DiffSpeaker(nn.Module):
     def viseme_logits(self, audio_features: Tensor) -> Tensor | None:
         """(B, T, num_visemes) from audio features (B, T, D_a); None without a viseme head."""
         return None if self.viseme_head is None else self.viseme_head(audio_features)
-
-    def style_vectors(self, styles: Sequence[int | str | Sequence[float]]) -> Tensor:
-        """Style vectors (B, S): from a name or index one-hot, from S numbers themselves (a blend of speakers).
-
-        Raises:
-            InputError: an unknown name or index, or a vector of another length.
-        """
-        size = len(self.style_names)
-        rows = torch.zeros(len(styles), size)
-        for row, style in zip(rows, styles, strict=True):
-            if isinstance(style, str):
-                if style not in self.style_names:
-                    raise InputError(f"unknown style {style!r}; known: {', '.join(self.style_names)}")
-                row[self.style_names.index(style)] = 1.0
-            elif isinstance(style, int):
-                if not 0 <= style < size:
-                    raise InputError(f"unknown style {style}; known: 0 to {size - 1} ({', '.join(self.style_names)})")
-                row[style] = 1.0
-            else:
-                if len(style) != size:
-                    raise InputError(f"a style vector needs {size} numbers, got {len(style)}")
-                row.copy_(torch.as_tensor(style, dtype=torch.float32))
-        return rows.to(next(self.denoiser.parameters()).device)
 
 
 def _fits(what: str, ours: int, theirs: int) -> None:

@@ -19,11 +19,6 @@ def _font(height: float) -> ImageFont.FreeTypeFont:
     return font
 
 
-def text_width(text: str, height: float) -> float:
-    """Width in pixels of a line of text whose capitals are `height` pixels high."""
-    return float(_font(height).getlength(text))
-
-
 def draw_text(image: np.ndarray, text: str, position: tuple[float, float], height: float, anchor: str = "left") -> None:
     """Write one line onto an image, in place.
 

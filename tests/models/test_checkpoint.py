@@ -151,12 +151,3 @@ def test_parts_that_do_not_fit_are_refused() -> None:
     for key, value in (("fps", 25), ("style_names", ["anna"])):
         with pytest.raises(InputError, match="fit"):
             build({**CONFIG["model"], key: value})
-
-
-def test_styles_by_name_index_and_blend() -> None:
-    network = model()
-    assert torch.equal(network.style_vectors(["ben", 0]), torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
-    assert torch.equal(network.style_vectors([[0.25, 0.75]]), torch.tensor([[0.25, 0.75]]))
-    for wrong in ("carl", 2, -1, [1.0]):
-        with pytest.raises(InputError, match=r"known: |needs 2"):
-            network.style_vectors([wrong])  # type: ignore[list-item]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import ImageFont
 
 from diffspeaker3d.errors import InputError
 from diffspeaker3d.rendering import (
@@ -18,7 +19,7 @@ from diffspeaker3d.rendering import (
     write_png,
 )
 from diffspeaker3d.rendering.heatmap import RAMP, ErrorScale, ramp
-from diffspeaker3d.rendering.lettering import draw_text, text_width
+from diffspeaker3d.rendering.lettering import CAPITALS, draw_text
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = RenderOptions(size=(64, 48), renderer="numpy")
@@ -95,7 +96,7 @@ def test_letters_have_the_height_and_width_that_is_asked_for():
     draw_text(image, "GROUND TRUTH", (10, 8), 12)
     rows, columns = (np.flatnonzero((image < 128).any(axes)) for axes in ((1, 2), (0, 2)))
     assert abs(rows[0] - 8) <= 2 and abs(rows[-1] - 19) <= 2
-    assert 8 <= columns[0] <= 12 and columns[-1] <= 12 + text_width("GROUND TRUTH", 12)
+    assert 8 <= columns[0] <= 12 and columns[-1] <= 12 + ImageFont.load_default(12 / CAPITALS).getlength("GROUND TRUTH")
     centred = np.full((40, 240, 3), 255, np.uint8)
     draw_text(centred, "ü", (120, 8), 12, "centre")
     marks = np.flatnonzero((centred < 128).any((0, 2)))

@@ -15,6 +15,7 @@ from diffspeaker3d.audio import load_audio
 from diffspeaker3d.config import CONF_DIR
 from diffspeaker3d.data.corpus import Corpus
 from diffspeaker3d.generation.pipeline import SpeechAnimator
+from diffspeaker3d.generation.styles import Styles
 from diffspeaker3d.models import AutoregressiveModel, load_checkpoint
 from diffspeaker3d.training.assemble import build_model
 from diffspeaker3d.training.run import train
@@ -37,10 +38,11 @@ def test_it_trains_resumes_and_animates(corpus: Path, tmp_path: Path, monkeypatc
     found = Corpus.load(corpus)
     clip = found.split("val")[0]
     animation = SpeechAnimator.from_pretrained(checkpoint)(found.audio_path(clip), style=clip.style, template="bob")
+    style = torch.tensor([Styles({}, model.style_names).vector(clip.style)])
     waveform = torch.from_numpy(load_audio(found.audio_path(clip)))[None]
     with torch.inference_mode():
         features = model.audio_encoder(waveform, torch.tensor([waveform.shape[1]]), torch.tensor([clip.num_frames]))
-        motion = model.motion.decode(model.denoiser.generate(features, {"style": model.style_vectors([clip.style])}))
+        motion = model.motion.decode(model.denoiser.generate(features, {"style": style}))
     expected = found.topology.template("bob") + motion.reshape(-1, 4, 3).numpy()
     np.testing.assert_allclose(animation.vertices, expected, atol=1e-6)
     assert np.abs(motion.numpy()).max() > 0, "six steps move the face"
